@@ -1,0 +1,1 @@
+//! Janus: prompts in, text or pictures out.

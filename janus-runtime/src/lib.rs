@@ -1,0 +1,1 @@
+//! An exported Janus model directory, opened: manifest, graphs, execution providers.

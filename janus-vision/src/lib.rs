@@ -1,0 +1,1 @@
+//! Pictures to image embeddings: the preprocessing and the understanding encoder of Janus.

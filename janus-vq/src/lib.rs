@@ -1,0 +1,1 @@
+//! Pictures to image tokens and back: the VQ tokenizer of Janus.

@@ -1,0 +1,1 @@
+//! Fixtures and suites of the whole workspace.

@@ -1,0 +1,3 @@
+//! The `janus` command.
+
+fn main() {}

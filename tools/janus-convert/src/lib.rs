@@ -1,0 +1,1 @@
+//! Released Janus weights to ONNX graphs and a manifest.

@@ -1,0 +1,1 @@
+//! Finds the ONNX Runtime library, or fetches it once.
