@@ -1,0 +1,139 @@
+//! The names that the converter writes and the components read: graphs and their tensors.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// A graph of an exported model. The file is `<snake_case name>.onnx`.
+///
+/// `n` is a number of pictures, `b` of rows, `s` of positions, `H` the width of the language
+/// model, `K` the size of the codebook, `V` of the text vocabulary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GraphKind {
+    /// `pixel_values [n, 3, h, w]` → `image_embeds [n, tokens, H]`.
+    VisionEncoder,
+    /// `input_ids [b, s]` → `inputs_embeds [b, s, H]`.
+    EmbedTokens,
+    /// `inputs_embeds [b, s, H]`, positions, the cache → `hidden_states [b, s, H]`, the cache.
+    LanguageModel,
+    /// `hidden_states [b, H]` → `logits [b, V]`.
+    LmHead,
+    /// `hidden_states [b, H]` → `logits [b, K]`.
+    GenHead,
+    /// `image_tokens [b, s]` → `inputs_embeds [b, s, H]`.
+    GenEmbed,
+    /// `image_tokens [n, tokens]` → `pixels [n, 3, h, w]`, about −1 to 1.
+    VqDecoder,
+    /// `pixels [n, 3, h, w]`, −1 to 1 → `image_tokens [n, tokens]`.
+    VqEncoder,
+}
+
+impl GraphKind {
+    /// Every graph of an exported model, in the order in which they are written.
+    pub const ALL: [Self; 8] = [
+        Self::VisionEncoder,
+        Self::EmbedTokens,
+        Self::LanguageModel,
+        Self::LmHead,
+        Self::GenHead,
+        Self::GenEmbed,
+        Self::VqDecoder,
+        Self::VqEncoder,
+    ];
+
+    /// The name used in the manifest, on the command line and as the stem of the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::VisionEncoder => "vision_encoder",
+            Self::EmbedTokens => "embed_tokens",
+            Self::LanguageModel => "language_model",
+            Self::LmHead => "lm_head",
+            Self::GenHead => "gen_head",
+            Self::GenEmbed => "gen_embed",
+            Self::VqDecoder => "vq_decoder",
+            Self::VqEncoder => "vq_encoder",
+        }
+    }
+}
+
+impl fmt::Display for GraphKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for GraphKind {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or_else(|| Error::UnknownGraph {
+                name: name.to_owned(),
+            })
+    }
+}
+
+/// Tensor names, shared by every graph that has such an input or output.
+pub mod tensors {
+    /// Preprocessed pictures, `[n, 3, h, w]`.
+    pub const PIXEL_VALUES: &str = "pixel_values";
+    /// Pictures in the space of the language model, `[n, tokens, H]`.
+    pub const IMAGE_EMBEDS: &str = "image_embeds";
+    /// Text token ids, `[b, s]`, 64-bit.
+    pub const INPUT_IDS: &str = "input_ids";
+    /// What the language model reads, `[b, s, H]`.
+    pub const INPUTS_EMBEDS: &str = "inputs_embeds";
+    /// What the language model writes, after its last norm.
+    pub const HIDDEN_STATES: &str = "hidden_states";
+    /// Rotary position of every input position, `[b, s]`, 64-bit.
+    pub const POSITION_IDS: &str = "position_ids";
+    /// Positions in the cache after this step, less one, `[b]`, 32-bit.
+    pub const SEQLENS_K: &str = "seqlens_k";
+    /// The longest row after this step, a 32-bit scalar.
+    pub const TOTAL_SEQUENCE_LENGTH: &str = "total_sequence_length";
+    /// Scores over a vocabulary, `[b, vocabulary]`.
+    pub const LOGITS: &str = "logits";
+    /// Codebook indices, 64-bit.
+    pub const IMAGE_TOKENS: &str = "image_tokens";
+    /// Pictures of the VQ tokenizer, `[n, 3, h, w]`, −1 to 1.
+    pub const PIXELS: &str = "pixels";
+
+    /// Keys of a layer before the step, `[b, heads, capacity, head_dim]`.
+    pub fn past_key(layer: usize) -> String {
+        format!("past_key_values.{layer}.key")
+    }
+
+    /// Values of a layer before the step.
+    pub fn past_value(layer: usize) -> String {
+        format!("past_key_values.{layer}.value")
+    }
+
+    /// Keys of a layer after the step.
+    pub fn present_key(layer: usize) -> String {
+        format!("present.{layer}.key")
+    }
+
+    /// Values of a layer after the step.
+    pub fn present_value(layer: usize) -> String {
+        format!("present.{layer}.value")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_parse_back() {
+        for kind in GraphKind::ALL {
+            assert_eq!(kind.name().parse::<GraphKind>().unwrap(), kind);
+        }
+        assert!("decoder".parse::<GraphKind>().is_err());
+    }
+}

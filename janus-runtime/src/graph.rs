@@ -1,0 +1,208 @@
+//! A graph of an exported model, ready to run.
+
+use std::collections::BTreeMap;
+
+use ort::session::{Session, SessionInputValue, SessionOutputs};
+use ort::value::{DynValue, TensorElementType, TensorRef, ValueType};
+
+use crate::contract::GraphKind;
+use crate::error::{Error, Result};
+use crate::manifest::{Dim, ElementType, GraphEntry, TensorSpec};
+use crate::provider::ExecutionProvider;
+use crate::tensor::{Input, Output, Outputs};
+
+/// A graph whose inputs and outputs matched the manifest when it was opened.
+#[derive(Debug)]
+pub struct Graph {
+    kind: GraphKind,
+    entry: GraphEntry,
+    provider: ExecutionProvider,
+    pub(crate) session: Session,
+}
+
+impl Graph {
+    /// Takes a session over after comparing its signature with the manifest's.
+    pub(crate) fn new(
+        kind: GraphKind,
+        entry: GraphEntry,
+        provider: ExecutionProvider,
+        session: Session,
+    ) -> Result<Self> {
+        check_signature(kind, &entry.inputs, session.inputs())?;
+        check_signature(kind, &entry.outputs, session.outputs())?;
+        Ok(Self {
+            kind,
+            entry,
+            provider,
+            session,
+        })
+    }
+
+    /// Which graph this is.
+    pub fn kind(&self) -> GraphKind {
+        self.kind
+    }
+
+    /// Where it runs.
+    pub fn provider(&self) -> ExecutionProvider {
+        self.provider
+    }
+
+    /// Its inputs and outputs.
+    pub fn entry(&self) -> &GraphEntry {
+        &self.entry
+    }
+
+    /// Runs the graph on tensors of the host, given by name, and copies its outputs back.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Input`] or [`Error::UnknownTensor`] where the inputs are not those of the graph,
+    /// [`Error::Run`] where ONNX Runtime fails.
+    pub fn run(&mut self, inputs: &[(&str, Input<'_>)]) -> Result<Outputs> {
+        self.check_inputs(inputs)?;
+        let mut values = Vec::with_capacity(inputs.len());
+        for (name, input) in inputs {
+            let value = borrow(input).map_err(|source| self.tensor_error(name, source))?;
+            values.push(((*name).to_owned(), value));
+        }
+        let kind = self.kind;
+        let outputs = self.session.run(values).map_err(|source| Error::Run {
+            graph: kind,
+            source,
+        })?;
+        collect(kind, &outputs, None)
+    }
+
+    pub(crate) fn check_inputs(&self, inputs: &[(&str, Input<'_>)]) -> Result<()> {
+        for (name, input) in inputs {
+            let spec = self.input(name)?;
+            if !input.fits(spec) {
+                return Err(Error::Input {
+                    graph: self.kind,
+                    tensor: (*name).to_owned(),
+                    expected: spec.clone(),
+                    found: format!("{} {:?}", input.dtype(), input.shape()),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn input(&self, name: &str) -> Result<&TensorSpec> {
+        self.entry
+            .inputs
+            .iter()
+            .find(|spec| spec.name == name)
+            .ok_or_else(|| {
+                let names: Vec<_> = self
+                    .entry
+                    .inputs
+                    .iter()
+                    .map(|spec| spec.name.as_str())
+                    .collect();
+                Error::UnknownTensor {
+                    graph: self.kind,
+                    tensor: name.to_owned(),
+                    expected: names.join(", "),
+                }
+            })
+    }
+
+    pub(crate) fn tensor_error(&self, name: &str, source: ort::Error) -> Error {
+        Error::Tensor {
+            graph: self.kind,
+            tensor: name.to_owned(),
+            source,
+        }
+    }
+}
+
+fn borrow<'a>(input: &'a Input<'_>) -> ort::Result<SessionInputValue<'a>> {
+    Ok(match input {
+        Input::F32(array) => TensorRef::from_array_view(array.view())?.into(),
+        Input::I64(array) => TensorRef::from_array_view(array.view())?.into(),
+        Input::I32(array) => TensorRef::from_array_view(array.view())?.into(),
+    })
+}
+
+/// Copies the outputs of a run to the host, all of them or only one.
+pub(crate) fn collect(
+    graph: GraphKind,
+    outputs: &SessionOutputs<'_>,
+    only: Option<&str>,
+) -> Result<Outputs> {
+    let mut values = BTreeMap::new();
+    for (name, value) in outputs
+        .iter()
+        .filter(|(name, _)| only.is_none_or(|only| only == *name))
+    {
+        let output = to_host(&value).map_err(|source| Error::Tensor {
+            graph,
+            tensor: name.to_owned(),
+            source,
+        })?;
+        values.insert(name.to_owned(), output);
+    }
+    Ok(Outputs { graph, values })
+}
+
+fn to_host(value: &DynValue) -> ort::Result<Output> {
+    Ok(match value.dtype().tensor_type() {
+        Some(TensorElementType::Int64) => Output::I64(value.try_extract_array()?.to_owned()),
+        Some(TensorElementType::Int32) => Output::I32(value.try_extract_array()?.to_owned()),
+        _ => Output::F32(value.try_extract_array()?.to_owned()),
+    })
+}
+
+fn check_signature(
+    graph: GraphKind,
+    expected: &[TensorSpec],
+    found: &[ort::value::Outlet],
+) -> Result<()> {
+    for spec in expected {
+        let outlet = found.iter().find(|outlet| outlet.name() == spec.name);
+        let matches = outlet.is_some_and(|outlet| same(spec, outlet.dtype()));
+        if !matches {
+            return Err(Error::Signature {
+                graph,
+                tensor: spec.name.clone(),
+                expected: spec.to_string(),
+                found: outlet.map_or("no such tensor".to_owned(), |o| o.dtype().to_string()),
+            });
+        }
+    }
+    if let Some(extra) = found
+        .iter()
+        .find(|o| expected.iter().all(|spec| spec.name != o.name()))
+    {
+        return Err(Error::Signature {
+            graph,
+            tensor: extra.name().to_owned(),
+            expected: "absent".to_owned(),
+            found: extra.dtype().to_string(),
+        });
+    }
+    Ok(())
+}
+
+fn same(spec: &TensorSpec, found: &ValueType) -> bool {
+    let ValueType::Tensor { ty, shape, .. } = found else {
+        return false;
+    };
+    let dtype = match spec.dtype {
+        ElementType::F32 => TensorElementType::Float32,
+        ElementType::F16 => TensorElementType::Float16,
+        ElementType::I64 => TensorElementType::Int64,
+        ElementType::I32 => TensorElementType::Int32,
+    };
+    *ty == dtype
+        && shape.len() == spec.shape.len()
+        && shape
+            .iter()
+            .zip(&spec.shape)
+            .all(|(&extent, dim)| match dim {
+                Dim::Fixed(expected) => usize::try_from(extent) == Ok(*expected),
+                Dim::Named(_) => extent < 0,
+            })
+}

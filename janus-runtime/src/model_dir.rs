@@ -1,0 +1,121 @@
+//! An exported model directory.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::contract::GraphKind;
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::manifest::{FileEntry, Manifest};
+use crate::session::{self, SessionOptions};
+
+/// An exported model directory whose files are as long as its manifest says.
+#[derive(Clone, Debug)]
+pub struct ModelDir {
+    path: PathBuf,
+    manifest: Manifest,
+}
+
+impl ModelDir {
+    /// Reads the manifest and compares the length of every file with it.
+    ///
+    /// Contents are compared by [`ModelDir::verify`], which reads every byte.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let manifest = Manifest::read(path)?;
+        for (name, entry) in &manifest.files {
+            check_size(&path.join(name), entry)?;
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            manifest,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it contains.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Opens a graph, after checking that its file, though not yet its weights, is unchanged.
+    pub fn graph(&self, kind: GraphKind, options: &SessionOptions) -> Result<Graph> {
+        let missing = || Error::MissingGraph {
+            path: self.path.clone(),
+            graph: kind,
+        };
+        let entry = self.manifest.graphs.get(&kind).ok_or_else(missing)?.clone();
+        let file = self.path.join(&entry.file);
+        if let Some(listed) = self.manifest.files.get(&entry.file) {
+            check_hash(&file, listed)?;
+        }
+        let session = session::open(&file, kind, options)?;
+        Graph::new(kind, entry, options.provider, session)
+    }
+
+    /// Reads every file and compares its SHA-256 with the manifest.
+    ///
+    /// `progress` is told the bytes of each file that has been read.
+    pub fn verify(&self, mut progress: impl FnMut(u64)) -> Result<()> {
+        for (name, entry) in &self.manifest.files {
+            check_hash(&self.path.join(name), entry)?;
+            progress(entry.bytes);
+        }
+        Ok(())
+    }
+}
+
+fn check_size(path: &Path, entry: &FileEntry) -> Result<()> {
+    let metadata = std::fs::metadata(path).map_err(|source| Error::ReadFile {
+        path: path.to_owned(),
+        source,
+    })?;
+    if metadata.len() != entry.bytes {
+        return Err(Error::FileSize {
+            path: path.to_owned(),
+            expected: entry.bytes,
+            found: metadata.len(),
+        });
+    }
+    Ok(())
+}
+
+fn check_hash(path: &Path, entry: &FileEntry) -> Result<()> {
+    let found = sha256(path).map_err(|source| Error::ReadFile {
+        path: path.to_owned(),
+        source,
+    })?;
+    if found != entry.sha256 {
+        return Err(Error::FileHash {
+            path: path.to_owned(),
+            expected: entry.sha256.clone(),
+            found,
+        });
+    }
+    Ok(())
+}
+
+/// SHA-256 of a file, lower-case hexadecimal.
+fn sha256(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut chunk = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => break,
+            read => hash.update(&chunk[..read]),
+        }
+    }
+    Ok(hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}

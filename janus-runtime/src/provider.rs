@@ -1,0 +1,162 @@
+//! Where graphs run.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use ort::ep::{self, ExecutionProviderDispatch};
+
+use crate::error::{Error, Result};
+use crate::library::library_path;
+
+/// Where graphs run. Parses from and prints as `cpu`, `cuda`, `cuda:1`, `tensorrt:0`,
+/// `directml:0`, `coreml`, `openvino`, `webgpu`.
+///
+/// Every build knows every name; one that the loaded library lacks gives
+/// [`Error::ProviderNotInLibrary`] when a graph is opened.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExecutionProvider {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// An NVIDIA GPU.
+    Cuda {
+        /// Index of the device.
+        device: u32,
+    },
+    /// An NVIDIA GPU, through TensorRT.
+    TensorRt {
+        /// Index of the device.
+        device: u32,
+    },
+    /// A GPU on Windows, through DirectX 12.
+    DirectMl {
+        /// Index of the adapter.
+        device: u32,
+    },
+    /// Apple's accelerators.
+    CoreMl,
+    /// Intel's accelerators.
+    OpenVino,
+    /// A GPU, through Dawn.
+    WebGpu,
+}
+
+const NAMES: &str = "cpu, cuda[:N], tensorrt[:N], directml[:N], coreml, openvino, webgpu";
+
+impl ExecutionProvider {
+    /// The provider as ONNX Runtime takes it, none for the CPU, which every session has.
+    ///
+    /// A provider that cannot be registered is an error, never a silent move to the CPU.
+    pub(crate) fn dispatch(self) -> Result<Option<ExecutionProviderDispatch>> {
+        // Registration is only code: every build has all of it, the library decides what is real.
+        let (available, dispatch) = match self {
+            Self::Cpu => return Ok(None),
+            Self::Cuda { device } => offer(ep::CUDA::default().with_device_id(device as i32)),
+            Self::TensorRt { device } => {
+                offer(ep::TensorRT::default().with_device_id(device as i32))
+            }
+            Self::DirectMl { device } => {
+                offer(ep::DirectML::default().with_device_id(device as i32))
+            }
+            Self::CoreMl => offer(ep::CoreML::default()),
+            Self::OpenVino => offer(ep::OpenVINO::default()),
+            Self::WebGpu => offer(ep::WebGPU::default()),
+        };
+        if !available {
+            let library = library_path().map(Path::to_owned).unwrap_or_default();
+            return Err(Error::ProviderNotInLibrary {
+                provider: self,
+                library,
+            });
+        }
+        Ok(Some(dispatch.error_on_failure()))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda { .. } => "cuda",
+            Self::TensorRt { .. } => "tensorrt",
+            Self::DirectMl { .. } => "directml",
+            Self::CoreMl => "coreml",
+            Self::OpenVino => "openvino",
+            Self::WebGpu => "webgpu",
+        }
+    }
+}
+
+/// Whether the loaded library has a provider, and what registers it.
+fn offer<P>(provider: P) -> (bool, ExecutionProviderDispatch)
+where
+    P: ep::ExecutionProvider + Into<ExecutionProviderDispatch>,
+{
+    (matches!(P::is_available(), Ok(true)), provider.into())
+}
+
+impl fmt::Display for ExecutionProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Cuda { device } | Self::TensorRt { device } | Self::DirectMl { device } => {
+                write!(f, "{}:{device}", self.name())
+            }
+            _ => f.write_str(self.name()),
+        }
+    }
+}
+
+impl FromStr for ExecutionProvider {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let unknown = || Error::UnknownProvider {
+            name: text.to_owned(),
+            expected: NAMES,
+        };
+        let (name, device) = match text.split_once(':') {
+            Some((name, index)) => (name, Some(index.parse().map_err(|_| unknown())?)),
+            None => (text, None),
+        };
+        let provider = match name {
+            "cuda" => Self::Cuda {
+                device: device.unwrap_or(0),
+            },
+            "tensorrt" => Self::TensorRt {
+                device: device.unwrap_or(0),
+            },
+            "directml" => Self::DirectMl {
+                device: device.unwrap_or(0),
+            },
+            "cpu" if device.is_none() => Self::Cpu,
+            "coreml" if device.is_none() => Self::CoreMl,
+            "openvino" if device.is_none() => Self::OpenVino,
+            "webgpu" if device.is_none() => Self::WebGpu,
+            _ => return Err(unknown()),
+        };
+        Ok(provider)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_parse_and_print() {
+        for (text, printed) in [
+            ("cpu", "cpu"),
+            ("cuda", "cuda:0"),
+            ("tensorrt:3", "tensorrt:3"),
+            ("coreml", "coreml"),
+        ] {
+            assert_eq!(
+                text.parse::<ExecutionProvider>().unwrap().to_string(),
+                printed
+            );
+        }
+        for text in ["gpu", "cuda:", "cuda:x", "cpu:1", "CUDA", ""] {
+            assert!(text.parse::<ExecutionProvider>().is_err(), "{text}");
+        }
+    }
+}
