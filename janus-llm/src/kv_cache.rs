@@ -1,0 +1,119 @@
+//! Keys and values of every position that the transformer has seen.
+
+use janus_runtime::manifest::LanguageConfig;
+use janus_runtime::{Binding, Graph, Resident, tensors};
+
+use crate::error::{Error, Result};
+
+/// Keys and values of every position seen, one row per sequence.
+///
+/// Each layer has two tensors `[rows, kv_heads, capacity, head_dim]` that a step extends in place.
+/// Rows may be of different lengths. Positions beyond a row's length are ignored and overwritten,
+/// so a row is cut back by setting its length.
+#[derive(Debug)]
+pub struct KvCache {
+    pub(crate) binding: Binding,
+    pub(crate) lengths: Vec<usize>,
+    capacity: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    tensors: usize,
+}
+
+impl KvCache {
+    /// Allocates an empty cache of `rows` sequences of up to `capacity` positions.
+    pub(crate) fn new(
+        decoder: &Graph,
+        config: &LanguageConfig,
+        rows: usize,
+        capacity: usize,
+    ) -> Result<Self> {
+        let context_length = config.context_length;
+        if rows == 0 || capacity == 0 || capacity > context_length {
+            return Err(Error::CacheSize {
+                rows,
+                capacity,
+                context_length,
+            });
+        }
+        let shape = vec![rows, config.num_kv_heads, capacity, config.head_dim];
+        let residents: Vec<_> = (0..config.num_layers)
+            .flat_map(|layer| {
+                [
+                    (tensors::past_key(layer), tensors::present_key(layer)),
+                    (tensors::past_value(layer), tensors::present_value(layer)),
+                ]
+            })
+            .map(|(input, output)| Resident {
+                input,
+                output,
+                shape: shape.clone(),
+            })
+            .collect();
+        Ok(Self {
+            binding: decoder.bind(&residents)?,
+            lengths: vec![0; rows],
+            capacity,
+            kv_heads: config.num_kv_heads,
+            head_dim: config.head_dim,
+            tensors: residents.len(),
+        })
+    }
+
+    /// Number of sequences.
+    pub fn rows(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// Positions seen, per row.
+    pub fn lengths(&self) -> &[usize] {
+        &self.lengths
+    }
+
+    /// Positions that a row can have.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Forgets the positions of a row from `length` on.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such row.
+    pub fn truncate(&mut self, row: usize, length: usize) {
+        self.lengths[row] = self.lengths[row].min(length);
+    }
+
+    /// Copies a row of another cache of the same model over a row of this one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CacheFull`] where the row is longer than this cache's capacity.
+    ///
+    /// # Panics
+    ///
+    /// Where one of the rows does not exist.
+    pub fn copy_row(&mut self, row: usize, from: &Self, from_row: usize) -> Result<()> {
+        let length = from.lengths[from_row];
+        if length > self.capacity {
+            return Err(Error::CacheFull {
+                row,
+                needed: length,
+                capacity: self.capacity,
+            });
+        }
+        let (kv_heads, head_dim, capacity) = (self.kv_heads, self.head_dim, self.capacity);
+        for tensor in 0..self.tensors {
+            let source = from.binding.elements(tensor);
+            let target = self.binding.elements_mut(tensor);
+            for head in 0..kv_heads {
+                let read = (from_row * kv_heads + head) * from.capacity * head_dim;
+                let write = (row * kv_heads + head) * capacity * head_dim;
+                target[write..write + length * head_dim]
+                    .copy_from_slice(&source[read..read + length * head_dim]);
+            }
+        }
+        self.lengths[row] = length;
+        Ok(())
+    }
+}
