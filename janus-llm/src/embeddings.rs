@@ -43,6 +43,15 @@ impl Embeddings {
         Self(self.0.slice(s![.., range, ..]).to_owned())
     }
 
+    /// One row, `times` times below itself.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such row.
+    pub fn repeat_row(&self, row: usize, times: usize) -> Self {
+        Self(self.0.select(Axis(0), &vec![row; times]))
+    }
+
     /// Rows below one another; all need as many positions.
     ///
     /// # Panics

@@ -47,6 +47,15 @@ impl<T: Token> Logits<T> {
         self.len() == 0
     }
 
+    /// Only the rows in `rows`.
+    ///
+    /// # Panics
+    ///
+    /// Where there are not so many.
+    pub fn select(&self, rows: std::ops::Range<usize>) -> Self {
+        Self::new(self.rows.slice(s![rows, ..]).to_owned())
+    }
+
     /// Only the first `vocabulary` scores: an embedding table may have more rows than the
     /// tokenizer has tokens, and those must never be drawn.
     pub fn limited(mut self, vocabulary: usize) -> Self {

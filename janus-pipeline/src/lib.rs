@@ -1,1 +1,79 @@
 //! Janus: prompts in, text or pictures out.
+//!
+//! Use this crate to put a Janus model into a program. To reuse one part of it there are
+//! `janus-vision` (photo to embeddings), `janus-vq` (picture to tokens and back) and `janus-llm`
+//! (the transformer); for HTTP or the command line there is the `janus` program.
+//!
+//! # Both faces of one model
+//!
+//! ```
+//! use janus_pipeline::{Janus, Prompt, SessionOptions, TextParams};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # janus_tests::load_library();
+//! # let path = janus_tests::demo_model();
+//! // An ONNX Runtime library has to be loaded first: `load_library(path, &options)`.
+//! let mut janus = Janus::open(path, &SessionOptions::default())?;
+//!
+//! // Generation: a sentence in, pictures out.
+//! let params = janus.image_params(7);
+//! let pictures = janus.generate_images("a red circle", &params)?;
+//!
+//! // Understanding: pictures and a question in, text out as it comes.
+//! let prompt = Prompt::new().user_with(pictures, "what colour is the circle?");
+//! for piece in janus.generate_text(&prompt, &TextParams::default())? {
+//!     print!("{}", piece?);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Token by token
+//!
+//! Both tasks are iterators. Progress, limits, previews and cancellation are what the caller does
+//! around them; dropping the iterator stops the generation.
+//!
+//! ```
+//! # use janus_pipeline::{Janus, SessionOptions};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # janus_tests::load_library();
+//! # let path = janus_tests::demo_model();
+//! let mut janus = Janus::open(path, &SessionOptions::default())?;
+//! let params = janus.image_params(7);
+//! let mut stream = janus.generate_image_tokens("three blue squares", &params)?;
+//! while let Some(tokens) = stream.next() {
+//!     tokens?;
+//!     if stream.len() == 4 {
+//!         let so_far = stream.pictures()?;
+//!         assert_eq!(so_far.len(), 1);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod convention;
+mod error;
+mod image;
+mod janus;
+mod prompt;
+mod scheduler;
+mod sequence;
+mod text;
+mod tokenizer;
+
+pub use convention::Convention;
+pub use error::{Error, Result};
+pub use self::image::{ImageParams, ImageTokenStream, MAX_IMAGES};
+pub use janus::Janus;
+pub use janus_llm::{LanguageModel, Sampling};
+pub use janus_runtime::{
+    ExecutionProvider, ImageToken, Manifest, ModelDir, SessionOptions, TokenId,
+};
+pub use janus_vision::{PixelValues, VisionEncoder};
+pub use janus_vq::{ImageTokens, VqDecoder, VqEncoder};
+pub use prompt::{Message, Prompt, Role};
+pub use scheduler::Scheduler;
+pub use sequence::{Event, FinishReason, Request, SequenceId};
+pub use text::{TextParams, TextStream};
+pub use tokenizer::{Encoded, Tokenizer};

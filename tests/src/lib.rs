@@ -1,1 +1,9 @@
-//! Fixtures and suites of the whole workspace.
+//! Fixtures of the whole workspace: the runtime library, exported models, expected numbers.
+//!
+//! Everything here panics with the cause: a fixture that cannot be made fails the test.
+
+mod golden;
+mod models;
+
+pub use golden::{Golden, assert_close, relative_error};
+pub use models::{data, demo_checkpoint, demo_model, load_library, tiny_golden, tiny_model};

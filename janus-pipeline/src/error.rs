@@ -1,0 +1,75 @@
+//! Why a prompt could not be answered.
+
+use std::path::PathBuf;
+
+/// The result of this crate's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a prompt could not be answered.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The model could not be opened or a graph could not be run.
+    #[error(transparent)]
+    Runtime(#[from] janus_runtime::Error),
+    /// The language model could not do a step.
+    #[error(transparent)]
+    LanguageModel(#[from] janus_llm::Error),
+    /// A picture could not be prepared or encoded.
+    #[error(transparent)]
+    Vision(#[from] janus_vision::Error),
+    /// Image tokens could not be decoded.
+    #[error(transparent)]
+    Vq(#[from] janus_vq::Error),
+    /// The tokenizer's file is unreadable.
+    #[error("cannot read the tokenizer `{}`", path.display())]
+    ReadTokenizer {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The tokenizer's file is not one.
+    #[error("cannot load the tokenizer `{}`", path.display())]
+    LoadTokenizer {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: tokenizers::Error,
+    },
+    /// Text could not be turned into ids, or back.
+    #[error("the tokenizer failed")]
+    Tokenize {
+        /// What it said.
+        #[source]
+        source: tokenizers::Error,
+    },
+    /// A setting is out of range.
+    #[error("{setting} is {value}; it should be {expected}")]
+    Setting {
+        /// Which setting.
+        setting: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        expected: String,
+    },
+    /// The prompt leaves no room for an answer.
+    #[error("the prompt has {found} positions; the model holds {limit}, the answer included")]
+    PromptTooLong {
+        /// Positions of the prompt.
+        found: usize,
+        /// Positions of the model.
+        limit: usize,
+    },
+    /// A model's turn carries a picture.
+    #[error(
+        "message {message} is the model's and has a picture; only a person's message may have one"
+    )]
+    PictureInAnswer {
+        /// Which message, from 0.
+        message: usize,
+    },
+}

@@ -1,0 +1,195 @@
+//! A sentence in, pictures out token by token.
+
+use image::RgbImage;
+use janus_llm::Sampling;
+use janus_runtime::ImageToken;
+use janus_vq::{ImageTokens, VqDecoder};
+
+use crate::error::{Error, Result};
+use crate::janus::Janus;
+use crate::prompt::spell_drawing;
+use crate::scheduler::Scheduler;
+use crate::sequence::{Event, Request};
+
+/// Pictures of one request at most.
+pub const MAX_IMAGES: usize = 64;
+
+/// How pictures are drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ImageParams {
+    /// How many pictures; picture *i* is the same however many there are.
+    pub images: usize,
+    /// Weight of classifier-free guidance; 1 draws the prompt alone, at half the cost.
+    pub guidance_scale: f32,
+    /// How tokens are chosen. The official loop draws from the whole distribution at
+    /// temperature 1.
+    pub sampling: Sampling,
+}
+
+impl Default for ImageParams {
+    fn default() -> Self {
+        Self {
+            images: 1,
+            guidance_scale: 5.0,
+            sampling: Sampling::random(1.0, 0),
+        }
+    }
+}
+
+impl Janus {
+    /// The settings that this model is meant to be used with, and a seed.
+    pub fn image_params(&self, seed: u64) -> ImageParams {
+        let generation = &self.manifest().generation;
+        ImageParams {
+            images: 1,
+            guidance_scale: generation.guidance_scale,
+            sampling: Sampling::random(generation.temperature, seed),
+        }
+    }
+
+    /// Draws pictures.
+    pub fn generate_images(&mut self, prompt: &str, params: &ImageParams) -> Result<Vec<RgbImage>> {
+        let mut stream = self.generate_image_tokens(prompt, params)?;
+        for tokens in &mut stream {
+            tokens?;
+        }
+        stream.pictures()
+    }
+
+    /// Draws pictures token by token, in raster order: 576 steps for a grid of 24 × 24.
+    pub fn generate_image_tokens(
+        &mut self,
+        prompt: &str,
+        params: &ImageParams,
+    ) -> Result<ImageTokenStream<'_>> {
+        check(params)?;
+        let grid = self.manifest().vq.grid;
+        let tokens = grid[0] * grid[1];
+        let ids = self
+            .tokenizer
+            .encode_prompt(&spell_drawing(prompt, &self.manifest().chat))?
+            .ids;
+        let guidance = match params.guidance_scale {
+            1.0 => None,
+            scale => {
+                let unconditional = self.tokenizer.unconditional(&ids);
+                Some((self.llm.embed_text(&unconditional)?, scale))
+            }
+        };
+        let request = Request::Images {
+            prompt: self.llm.embed_text(&ids)?,
+            guidance,
+            sampling: params.sampling,
+            images: params.images,
+            tokens,
+        };
+        let vocabulary = self.vocabulary();
+        let mut scheduler = Scheduler::new(&mut self.llm, vocabulary);
+        scheduler.submit(request)?;
+        Ok(ImageTokenStream {
+            scheduler,
+            vq: &mut self.vq,
+            rows: vec![Vec::with_capacity(tokens); params.images],
+            tokens,
+            prompt_tokens: ids.len(),
+            failed: false,
+        })
+    }
+}
+
+fn check(params: &ImageParams) -> Result<()> {
+    params.sampling.check()?;
+    if params.images == 0 || params.images > MAX_IMAGES {
+        return Err(Error::Setting {
+            setting: "images",
+            value: params.images.to_string(),
+            expected: format!("1 to {MAX_IMAGES}"),
+        });
+    }
+    if !params.guidance_scale.is_finite() {
+        return Err(Error::Setting {
+            setting: "guidance_scale",
+            value: params.guidance_scale.to_string(),
+            expected: "a finite number".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// One token of every picture at a time. Dropping it stops the generation.
+#[derive(Debug)]
+pub struct ImageTokenStream<'a> {
+    scheduler: Scheduler<'a>,
+    vq: &'a mut VqDecoder,
+    /// Tokens so far, per picture.
+    rows: Vec<Vec<ImageToken>>,
+    tokens: usize,
+    prompt_tokens: usize,
+    failed: bool,
+}
+
+impl ImageTokenStream<'_> {
+    /// Positions of the prompt.
+    pub fn prompt_tokens(&self) -> usize {
+        self.prompt_tokens
+    }
+
+    /// Tokens so far, a row for each picture.
+    pub fn rows(&self) -> &[Vec<ImageToken>] {
+        &self.rows
+    }
+
+    /// The pictures as they are by now: the last token of each stands for those to come.
+    ///
+    /// This runs the VQ decoder over the whole grid, so it costs as much as the final pictures.
+    pub fn pictures(&mut self) -> Result<Vec<RgbImage>> {
+        let filled: Vec<Vec<_>> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let mut row = row.clone();
+                let fill = row.last().copied().unwrap_or(ImageToken(0));
+                row.resize(self.tokens, fill);
+                row
+            })
+            .collect();
+        let tokens = ImageTokens::from_rows(&filled, self.vq.config())?;
+        Ok(self.vq.decode(&tokens)?)
+    }
+
+    fn step(&mut self) -> Result<Vec<ImageToken>> {
+        let mut tokens = vec![ImageToken(0); self.rows.len()];
+        for event in self.scheduler.step()? {
+            if let Event::Image { id, token } = event {
+                // The scheduler has no other request, so its sequences count from 0.
+                let picture = id.0 as usize;
+                self.rows[picture].push(token);
+                tokens[picture] = token;
+            }
+        }
+        Ok(tokens)
+    }
+}
+
+impl Iterator for ImageTokenStream<'_> {
+    type Item = Result<Vec<ImageToken>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed || self.scheduler.is_idle() {
+            return None;
+        }
+        let step = self.step();
+        self.failed = step.is_err();
+        Some(step)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = match self.failed {
+            true => 0,
+            false => self.tokens - self.rows[0].len(),
+        };
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for ImageTokenStream<'_> {}
