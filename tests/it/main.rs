@@ -1,1 +1,9 @@
-//! Suites over the whole workspace.
+//! Suites over the whole workspace. One binary, so that it links once.
+
+mod llm;
+mod pipeline;
+mod tidy;
+mod tokenizer;
+mod validate;
+mod vision;
+mod vq;

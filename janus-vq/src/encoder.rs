@@ -1,0 +1,89 @@
+//! Pictures to image tokens.
+
+use image::RgbImage;
+use janus_runtime::manifest::VqConfig;
+use janus_runtime::{Graph, GraphKind, Input, ModelDir, SessionOptions, tensors};
+use ndarray::{Array2, ArrayView4, Axis, Slice};
+
+use crate::error::{Error, Result};
+use crate::pixels::from_pictures;
+use crate::tokens::ImageTokens;
+
+/// The VQ encoder: each place of the grid becomes the code whose direction is nearest.
+///
+/// Drawing does not need it; it serves editing, training and tests.
+///
+/// ```
+/// use janus_runtime::{ModelDir, SessionOptions};
+/// use janus_vq::VqEncoder;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # janus_tests::load_library();
+/// # let path = janus_tests::demo_model();
+/// let mut encoder = VqEncoder::open(&ModelDir::open(path)?, &SessionOptions::default())?;
+/// let white = image::RgbImage::from_pixel(48, 48, image::Rgb([245; 3]));
+/// let tokens = encoder.encode(&[white])?;
+/// // Every place of an empty board looks the same.
+/// assert!(tokens.row(0).all(|token| token == tokens.row(0).next().unwrap()));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct VqEncoder {
+    graph: Graph,
+    config: VqConfig,
+}
+
+impl VqEncoder {
+    /// Opens `vq_encoder.onnx`.
+    pub fn open(model: &ModelDir, options: &SessionOptions) -> Result<Self> {
+        let graph = model.graph(GraphKind::VqEncoder, options)?;
+        Ok(Self {
+            graph,
+            config: model.manifest().vq.clone(),
+        })
+    }
+
+    /// Sizes of the tokenizer.
+    pub fn config(&self) -> &VqConfig {
+        &self.config
+    }
+
+    /// Encodes pictures of any size: the short side is scaled to the tokenizer's, the long one
+    /// cropped around its middle.
+    pub fn encode(&mut self, pictures: &[RgbImage]) -> Result<ImageTokens> {
+        let pixels = from_pictures(pictures, self.config.image_size as u32)?;
+        self.encode_pixels(pixels.view())
+    }
+
+    /// Encodes `pixels [n, 3, size, size]`, −1 to 1.
+    pub fn encode_pixels(&mut self, pixels: ArrayView4<'_, f32>) -> Result<ImageTokens> {
+        let size = self.config.image_size;
+        if pixels.shape()[1..] != [3, size, size] {
+            return Err(Error::Shape {
+                tensor: tensors::PIXELS,
+                found: pixels.shape().to_vec(),
+                expected: format!("[n, 3, {size}, {size}]"),
+            });
+        }
+        let count = self.config.num_tokens();
+        let mut indices = Array2::zeros((pixels.len_of(Axis(0)), count));
+        for (picture, mut target) in indices.outer_iter_mut().enumerate() {
+            let one = pixels.slice_axis(Axis(0), Slice::from(picture..picture + 1));
+            let mut outputs = self.graph.run(&[(tensors::PIXELS, Input::from(one))])?;
+            let tokens = outputs.take_i64(tensors::IMAGE_TOKENS)?;
+            if tokens.shape() != [1, count] {
+                return Err(Error::Shape {
+                    tensor: tensors::IMAGE_TOKENS,
+                    found: tokens.shape().to_vec(),
+                    expected: format!("[1, {count}]"),
+                });
+            }
+            target
+                .iter_mut()
+                .zip(&tokens)
+                .for_each(|(slot, &token)| *slot = token);
+        }
+        ImageTokens::from_indices(indices, &self.config)
+    }
+}
