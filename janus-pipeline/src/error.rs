@@ -15,9 +15,6 @@ pub enum Error {
     /// The language model could not do a step.
     #[error(transparent)]
     LanguageModel(#[from] janus_llm::Error),
-    /// A picture could not be prepared or encoded.
-    #[error(transparent)]
-    Vision(#[from] janus_vision::Error),
     /// Image tokens could not be decoded.
     #[error(transparent)]
     Vq(#[from] janus_vq::Error),

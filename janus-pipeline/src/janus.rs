@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use image::RgbImage;
 use janus_llm::LanguageModel;
 use janus_runtime::{Manifest, ModelDir, SessionOptions};
-use janus_vision::{PixelValues, VisionEncoder};
+use janus_vision::{Convention, VisionEncoder};
 use janus_vq::VqDecoder;
 
-use crate::convention::Convention;
 use crate::error::Result;
 use crate::tokenizer::Tokenizer;
 
@@ -48,9 +46,12 @@ impl Janus {
     }
 
     /// Follows another convention.
-    pub fn with_convention(mut self, convention: Convention) -> Self {
-        self.convention = convention;
-        self
+    pub fn with_convention(self, convention: Convention) -> Self {
+        Self {
+            vision: self.vision.with_convention(convention),
+            convention,
+            ..self
+        }
     }
 
     /// Spells turns with other role strings than those that the converter found.
@@ -68,13 +69,6 @@ impl Janus {
     /// Whose habits are followed.
     pub fn convention(&self) -> Convention {
         self.convention
-    }
-
-    /// Prepares pictures for [`Janus::vision`], as the convention has it.
-    pub fn preprocess(&self, pictures: &[RgbImage]) -> Result<PixelValues> {
-        Ok(self
-            .vision
-            .preprocess_as(pictures, self.convention.of_preprocessing())?)
     }
 
     /// Ids that the tokenizer can spell.

@@ -52,7 +52,6 @@
 //! # }
 //! ```
 
-mod convention;
 mod error;
 mod image;
 mod janus;
@@ -62,15 +61,14 @@ mod sequence;
 mod text;
 mod tokenizer;
 
-pub use convention::Convention;
-pub use error::{Error, Result};
 pub use self::image::{ImageParams, ImageTokenStream, MAX_IMAGES};
+pub use error::{Error, Result};
 pub use janus::Janus;
 pub use janus_llm::{LanguageModel, Sampling};
 pub use janus_runtime::{
     ExecutionProvider, ImageToken, Manifest, ModelDir, SessionOptions, TokenId,
 };
-pub use janus_vision::{PixelValues, VisionEncoder};
+pub use janus_vision::{Convention, PixelValues, VisionEncoder};
 pub use janus_vq::{ImageTokens, VqDecoder, VqEncoder};
 pub use prompt::{Message, Prompt, Role};
 pub use scheduler::Scheduler;

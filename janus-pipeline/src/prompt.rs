@@ -6,8 +6,8 @@
 
 use image::RgbImage;
 use janus_runtime::manifest::ChatConfig;
+use janus_vision::Convention;
 
-use crate::convention::Convention;
 use crate::error::{Error, Result};
 
 /// A conversation whose next turn is the model's.

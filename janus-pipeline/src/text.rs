@@ -86,7 +86,7 @@ impl Janus {
         let encoded = self.tokenizer.encode_prompt(&spelling)?;
         let mut embeds = self.llm.embed_text(&encoded.ids)?;
         for (picture, &start) in prompt.pictures().zip(&encoded.pictures) {
-            let pixel_values = self.preprocess(std::slice::from_ref(picture))?;
+            let pixel_values = self.vision.preprocess(std::slice::from_ref(picture));
             let image_embeds = self.vision.encode(&pixel_values)?;
             embeds.replace(0, start, image_embeds.picture(0));
         }

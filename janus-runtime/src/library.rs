@@ -96,9 +96,10 @@ pub(crate) fn environment() -> Result<&'static Environment> {
 type LoadError = Box<dyn std::error::Error + Send + Sync>;
 
 fn open(path: &Path, options: &LibraryOptions) -> Result<Environment, LoadError> {
-    let mut pool = GlobalThreadPoolOptions::default();
-    // A relative path would be looked for beside the executable first.
+    // A relative path would be looked for beside the executable first. The library has to be
+    // loaded before anything else of ONNX Runtime is touched.
     let builder = ort::init_from(std::path::absolute(path)?)?;
+    let mut pool = GlobalThreadPoolOptions::default();
     if let Some(threads) = options.threads {
         pool = pool.with_intra_threads(threads)?;
     }

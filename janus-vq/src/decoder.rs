@@ -1,15 +1,16 @@
-//! Image tokens to pictures.
+//! The VQ decoder: image tokens to pictures.
 
 use image::RgbImage;
 use janus_runtime::manifest::VqConfig;
-use janus_runtime::{Graph, GraphKind, Input, ModelDir, SessionOptions, tensors};
-use ndarray::{Array4, Ix4};
+use janus_runtime::{Graph, GraphKind, ModelDir, SessionOptions, tensors};
+use ndarray::{Array4, ArrayView2, Axis};
 
-use crate::error::{Error, Result};
-use crate::pixels::to_pictures;
+use crate::error::Result;
+use crate::output::with_shape;
+use crate::pixels::pixels_to_images;
 use crate::tokens::ImageTokens;
 
-/// The VQ decoder (Janus §2: image tokens → pixels).
+/// Image tokens to pictures.
 ///
 /// ```
 /// use janus_runtime::{ImageToken, ModelDir, SessionOptions};
@@ -19,10 +20,12 @@ use crate::tokens::ImageTokens;
 /// # janus_tests::load_library();
 /// # let path = janus_tests::demo_model();
 /// let mut decoder = VqDecoder::open(&ModelDir::open(path)?, &SessionOptions::default())?;
-/// let row = vec![ImageToken(0); decoder.config().num_tokens()];
-/// let tokens = ImageTokens::from_rows(&[row], decoder.config())?;
+///
+/// // The first rows of a picture that is still being drawn; its last token stands for the rest.
+/// let so_far = vec![ImageToken(3); decoder.config().num_tokens() / 2];
+/// let tokens = ImageTokens::padded(&[so_far], ImageToken(3), decoder.config())?;
 /// let pictures = decoder.decode(&tokens)?;
-/// assert_eq!(pictures[0].width() as usize, decoder.config().image_size);
+/// assert_eq!(pictures.len(), 1);
 /// # Ok(())
 /// # }
 /// ```
@@ -33,51 +36,54 @@ pub struct VqDecoder {
 }
 
 impl VqDecoder {
-    /// Opens `vq_decoder.onnx`.
+    /// Opens the graph `vq_decoder`.
     pub fn open(model: &ModelDir, options: &SessionOptions) -> Result<Self> {
-        let graph = model.graph(GraphKind::VqDecoder, options)?;
         Ok(Self {
-            graph,
+            graph: model.graph(GraphKind::VqDecoder, options)?,
             config: model.manifest().vq.clone(),
         })
     }
 
-    /// Sizes of the tokenizer.
+    /// Sizes of the codebook, of the grid and of a picture.
     pub fn config(&self) -> &VqConfig {
         &self.config
     }
 
-    /// Decodes pictures.
+    /// Decodes each picture.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Runtime`](crate::Error::Runtime) where the tokens were made for a model with
+    /// another grid, where a run fails, and where it gives a value that is not a number.
     pub fn decode(&mut self, tokens: &ImageTokens) -> Result<Vec<RgbImage>> {
-        Ok(to_pictures(self.decode_pixels(tokens)?.view()))
+        Ok(pixels_to_images(self.decode_pixels(tokens)?.view()))
     }
 
-    /// Decodes to `[n, 3, size, size]`, about −1 to 1, not clamped.
+    /// Decodes each picture to pixels, `[n, 3, h, w]`, about −1 to 1: not clipped.
     ///
-    /// Pictures are decoded one by one: the widest layer of a picture of 384 × 384 takes 75 MB,
-    /// and several at once are no faster.
+    /// # Errors
+    ///
+    /// As [`decode`](Self::decode).
     pub fn decode_pixels(&mut self, tokens: &ImageTokens) -> Result<Array4<f32>> {
-        let size = self.config.image_size;
-        let mut pixels = Array4::zeros((tokens.len(), 3, size, size));
-        for (picture, mut target) in pixels.outer_iter_mut().enumerate() {
-            let row = tokens
-                .view()
-                .slice_move(ndarray::s![picture..picture + 1, ..]);
-            let mut outputs = self
-                .graph
-                .run(&[(tensors::IMAGE_TOKENS, Input::from(row))])?;
-            let decoded = outputs.take_finite(tensors::PIXELS)?;
-            if decoded.shape() != [1, 3, size, size] {
-                return Err(Error::Shape {
-                    tensor: tensors::PIXELS,
-                    found: decoded.shape().to_vec(),
-                    expected: format!("[1, 3, {size}, {size}]"),
-                });
-            }
-            if let Ok(decoded) = decoded.into_dimensionality::<Ix4>() {
-                target.assign(&decoded.index_axis(ndarray::Axis(0), 0));
-            }
+        let side = self.config.image_size;
+        let mut pixels = Array4::zeros((tokens.len(), 3, side, side));
+        // One picture keeps every core busy, and memory must not grow with their number.
+        let pictures = tokens.view().axis_chunks_iter(Axis(0), 1);
+        for (picture, mut target) in pictures.zip(pixels.axis_chunks_iter_mut(Axis(0), 1)) {
+            target.assign(&self.run(picture)?);
         }
         Ok(pixels)
+    }
+
+    fn run(&mut self, picture: ArrayView2<'_, i64>) -> Result<Array4<f32>> {
+        let mut outputs = self.graph.run(&[(tensors::IMAGE_TOKENS, picture.into())])?;
+        let pixels = outputs.take_finite(tensors::PIXELS)?;
+        let side = self.config.image_size;
+        with_shape(
+            pixels,
+            self.graph.kind(),
+            tensors::PIXELS,
+            [1, 3, side, side],
+        )
     }
 }

@@ -1,17 +1,16 @@
-//! Pictures to image tokens.
+//! The VQ encoder: pictures to image tokens.
 
 use image::RgbImage;
 use janus_runtime::manifest::VqConfig;
-use janus_runtime::{Graph, GraphKind, Input, ModelDir, SessionOptions, tensors};
-use ndarray::{Array2, ArrayView4, Axis, Slice};
+use janus_runtime::{Graph, GraphKind, ModelDir, SessionOptions, tensors};
+use ndarray::{Array2, ArrayView4, Axis};
 
-use crate::error::{Error, Result};
-use crate::pixels::from_pictures;
+use crate::error::Result;
+use crate::output::with_shape;
+use crate::pixels::pixels_from_images;
 use crate::tokens::ImageTokens;
 
-/// The VQ encoder: each place of the grid becomes the code whose direction is nearest.
-///
-/// Drawing does not need it; it serves editing, training and tests.
+/// Pictures to image tokens.
 ///
 /// ```
 /// use janus_runtime::{ModelDir, SessionOptions};
@@ -21,10 +20,8 @@ use crate::tokens::ImageTokens;
 /// # janus_tests::load_library();
 /// # let path = janus_tests::demo_model();
 /// let mut encoder = VqEncoder::open(&ModelDir::open(path)?, &SessionOptions::default())?;
-/// let white = image::RgbImage::from_pixel(48, 48, image::Rgb([245; 3]));
-/// let tokens = encoder.encode(&[white])?;
-/// // Every place of an empty board looks the same.
-/// assert!(tokens.row(0).all(|token| token == tokens.row(0).next().unwrap()));
+/// let tokens = encoder.encode(&[image::RgbImage::new(640, 480)])?;
+/// assert_eq!(tokens.to_rows()[0].len(), encoder.config().num_tokens());
 /// # Ok(())
 /// # }
 /// ```
@@ -35,55 +32,51 @@ pub struct VqEncoder {
 }
 
 impl VqEncoder {
-    /// Opens `vq_encoder.onnx`.
+    /// Opens the graph `vq_encoder`.
     pub fn open(model: &ModelDir, options: &SessionOptions) -> Result<Self> {
-        let graph = model.graph(GraphKind::VqEncoder, options)?;
         Ok(Self {
-            graph,
+            graph: model.graph(GraphKind::VqEncoder, options)?,
             config: model.manifest().vq.clone(),
         })
     }
 
-    /// Sizes of the tokenizer.
+    /// Sizes of the codebook, of the grid and of a picture.
     pub fn config(&self) -> &VqConfig {
         &self.config
     }
 
-    /// Encodes pictures of any size: the short side is scaled to the tokenizer's, the long one
-    /// cropped around its middle.
+    /// Encodes the middle square of each picture, resized as [`pixels_from_images`] does it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoPixels`](crate::Error::NoPixels) where a picture has no width or no height,
+    /// [`Error::Runtime`](crate::Error::Runtime) where a run fails.
     pub fn encode(&mut self, pictures: &[RgbImage]) -> Result<ImageTokens> {
-        let pixels = from_pictures(pictures, self.config.image_size as u32)?;
+        let pixels = pixels_from_images(pictures, self.config.image_size)?;
         self.encode_pixels(pixels.view())
     }
 
-    /// Encodes `pixels [n, 3, size, size]`, −1 to 1.
+    /// Encodes pixels, `[n, 3, h, w]`, −1 to 1.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Runtime`](crate::Error::Runtime) where the pixels have another size than the
+    /// model's pictures, and where a run fails.
     pub fn encode_pixels(&mut self, pixels: ArrayView4<'_, f32>) -> Result<ImageTokens> {
-        let size = self.config.image_size;
-        if pixels.shape()[1..] != [3, size, size] {
-            return Err(Error::Shape {
-                tensor: tensors::PIXELS,
-                found: pixels.shape().to_vec(),
-                expected: format!("[n, 3, {size}, {size}]"),
-            });
-        }
-        let count = self.config.num_tokens();
-        let mut indices = Array2::zeros((pixels.len_of(Axis(0)), count));
-        for (picture, mut target) in indices.outer_iter_mut().enumerate() {
-            let one = pixels.slice_axis(Axis(0), Slice::from(picture..picture + 1));
-            let mut outputs = self.graph.run(&[(tensors::PIXELS, Input::from(one))])?;
-            let tokens = outputs.take_i64(tensors::IMAGE_TOKENS)?;
-            if tokens.shape() != [1, count] {
-                return Err(Error::Shape {
-                    tensor: tensors::IMAGE_TOKENS,
-                    found: tokens.shape().to_vec(),
-                    expected: format!("[1, {count}]"),
-                });
-            }
-            target
-                .iter_mut()
-                .zip(&tokens)
-                .for_each(|(slot, &token)| *slot = token);
+        let shape = (pixels.len_of(Axis(0)), self.config.num_tokens());
+        let mut indices = Array2::zeros(shape);
+        // One picture keeps every core busy, and memory must not grow with their number.
+        let pictures = pixels.axis_chunks_iter(Axis(0), 1);
+        for (picture, mut target) in pictures.zip(indices.axis_chunks_iter_mut(Axis(0), 1)) {
+            target.assign(&self.run(picture)?);
         }
         ImageTokens::from_indices(indices, &self.config)
+    }
+
+    fn run(&mut self, picture: ArrayView4<'_, f32>) -> Result<Array2<i64>> {
+        let mut outputs = self.graph.run(&[(tensors::PIXELS, picture.into())])?;
+        let indices = outputs.take_i64(tensors::IMAGE_TOKENS)?;
+        let shape = [1, self.config.num_tokens()];
+        with_shape(indices, self.graph.kind(), tensors::IMAGE_TOKENS, shape)
     }
 }

@@ -1,57 +1,62 @@
-//! Why pictures and image tokens could not be turned into each other.
+//! Why tokens could not be decoded or pictures not be encoded.
+
+use janus_runtime::GraphKind;
 
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why pictures and image tokens could not be turned into each other.
+/// Why tokens could not be decoded or pictures not be encoded.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A graph could not be opened or run.
+    /// The model could not be opened or a graph could not be run.
     #[error(transparent)]
     Runtime(#[from] janus_runtime::Error),
-    /// A picture has more or fewer tokens than the grid has places.
-    #[error("picture {picture} has {found} image tokens; the grid has {expected}")]
+    /// A graph gave a tensor of another shape than the model's numbers say.
+    #[error("graph `{graph}` gave `{tensor}` of shape {found:?}; expected {expected:?}")]
+    OutputShape {
+        /// The graph.
+        graph: GraphKind,
+        /// The tensor.
+        tensor: &'static str,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape it should have.
+        expected: Vec<usize>,
+    },
+    /// A picture has too few tokens, or too many.
+    #[error("picture {picture} has {found} image tokens; the model's pictures have {expected}")]
     TokenCount {
         /// Which picture, from 0.
         picture: usize,
         /// Its tokens.
         found: usize,
-        /// Places of the grid.
+        /// Tokens of a picture of this model.
         expected: usize,
     },
-    /// A token is outside of the codebook.
+    /// A token is not in the codebook.
     #[error(
-        "image token {token} at {position} of picture {picture} is outside of the codebook of {limit}"
+        "image token {position} of picture {picture} is {found}; \
+         the codebook has {codebook_size} entries"
     )]
-    Token {
+    TokenRange {
         /// Which picture, from 0.
         picture: usize,
-        /// Where in raster order, from 0.
+        /// Which of its tokens, from 0, in raster order.
         position: usize,
-        /// The token.
-        token: i64,
-        /// Size of the codebook.
-        limit: usize,
+        /// Its value.
+        found: i64,
+        /// Number of codes.
+        codebook_size: usize,
     },
-    /// A picture has no pixels.
-    #[error("picture {picture} is {width} × {height} pixels")]
-    EmptyPicture {
+    /// A picture without width or height cannot be encoded.
+    #[error("picture {picture} is {width} × {height} pixels large")]
+    NoPixels {
         /// Which picture, from 0.
         picture: usize,
         /// Its width.
         width: u32,
         /// Its height.
         height: u32,
-    },
-    /// Pixels or tokens have another shape than the tokenizer's.
-    #[error("`{tensor}` has shape {found:?}; the tokenizer's is {expected}")]
-    Shape {
-        /// The tensor.
-        tensor: &'static str,
-        /// Its shape.
-        found: Vec<usize>,
-        /// The shape it should have.
-        expected: String,
     },
 }

@@ -17,7 +17,9 @@ fn tiny() -> LanguageModel {
 }
 
 fn ids(seed: u32, count: u32) -> Vec<TokenId> {
-    (0..count).map(|i| TokenId((seed * 37 + i * 11) % 300)).collect()
+    (0..count)
+        .map(|i| TokenId((seed * 37 + i * 11) % 300))
+        .collect()
 }
 
 /// The last hidden state after a whole prompt in one pass.
@@ -30,7 +32,13 @@ fn whole(llm: &mut LanguageModel, embeds: &Embeddings) -> Array2<f32> {
 fn cached_decoding_equals_uncached() {
     let mut llm = tiny();
     let prompt = llm.embed_text(&ids(1, 24)).unwrap();
-    for pieces in [vec![24], vec![1; 24], vec![23, 1], vec![5, 7, 12], vec![1, 22, 1]] {
+    for pieces in [
+        vec![24],
+        vec![1; 24],
+        vec![23, 1],
+        vec![5, 7, 12],
+        vec![1, 22, 1],
+    ] {
         let mut cache = llm.new_cache(1, 40).unwrap();
         let mut start = 0;
         let mut last = None;
@@ -40,19 +48,31 @@ fn cached_decoding_equals_uncached() {
             // Every position of the piece, not only the last, equals the shorter prompt's end.
             let first = hidden.view().slice(s![.., 0, ..]).to_owned();
             let expected = whole(&mut llm, &prompt.slice(0..start + 1));
-            assert_close(&format!("{pieces:?} at {start}"), first.view(), expected.view(), TOLERANCE);
+            assert_close(
+                &format!("{pieces:?} at {start}"),
+                first.view(),
+                expected.view(),
+                TOLERANCE,
+            );
             start += piece;
             last = Some(hidden.last());
         }
         let expected = whole(&mut llm, &prompt);
-        assert_close(&format!("{pieces:?}"), last.unwrap().view(), expected.view(), TOLERANCE);
+        assert_close(
+            &format!("{pieces:?}"),
+            last.unwrap().view(),
+            expected.view(),
+            TOLERANCE,
+        );
     }
 }
 
 #[test]
 fn rows_of_different_length_advance_together() {
     let mut llm = tiny();
-    let prompts: Vec<_> = [3, 9, 17].map(|n| llm.embed_text(&ids(n, n)).unwrap()).into();
+    let prompts: Vec<_> = [3, 9, 17]
+        .map(|n| llm.embed_text(&ids(n, n)).unwrap())
+        .into();
     let mut batch = llm.new_cache(3, 32).unwrap();
     for (row, prompt) in prompts.iter().enumerate() {
         let mut alone = llm.new_cache(1, prompt.positions()).unwrap();
@@ -61,7 +81,9 @@ fn rows_of_different_length_advance_together() {
     }
     // One row goes on with text, the others with codes of a picture.
     for step in 0..4 {
-        let code = llm.embed_image_tokens(&[ImageToken(step), ImageToken(90 + step)]).unwrap();
+        let code = llm
+            .embed_image_tokens(&[ImageToken(step), ImageToken(90 + step)])
+            .unwrap();
         let text = llm.embed_text(&[TokenId(20 + step)]).unwrap();
         let next = Embeddings::stack(&[text, code]);
         let hidden = llm.forward(&next, &mut batch).unwrap();
@@ -95,15 +117,24 @@ fn a_row_that_was_cut_back_forgets() {
     llm.forward(&other, &mut cache).unwrap();
     cache.truncate(0, 6);
     let hidden = llm.forward(&prompt.slice(6..12), &mut cache).unwrap();
-    assert_close("cut back", hidden.last().view(), whole(&mut llm, &prompt).view(), TOLERANCE);
+    assert_close(
+        "cut back",
+        hidden.last().view(),
+        whole(&mut llm, &prompt).view(),
+        TOLERANCE,
+    );
 }
 
 #[test]
 fn prompts_of_one_length_can_start_together() {
     let mut llm = tiny();
-    let prompts: Vec<_> = [1, 2].map(|seed| llm.embed_text(&ids(seed, 8)).unwrap()).into();
+    let prompts: Vec<_> = [1, 2]
+        .map(|seed| llm.embed_text(&ids(seed, 8)).unwrap())
+        .into();
     let mut cache = llm.new_cache(2, 16).unwrap();
-    let hidden = llm.forward(&Embeddings::stack(&prompts), &mut cache).unwrap();
+    let hidden = llm
+        .forward(&Embeddings::stack(&prompts), &mut cache)
+        .unwrap();
     for (row, prompt) in prompts.iter().enumerate() {
         let found = hidden.last().index_axis(Axis(0), row).to_owned();
         let expected = whole(&mut llm, prompt);
@@ -116,21 +147,48 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
     let mut llm = tiny();
     let context = llm.config().context_length;
     assert!(matches!(llm.new_cache(0, 8), Err(Error::CacheSize { .. })));
-    assert!(matches!(llm.new_cache(1, context + 1), Err(Error::CacheSize { .. })));
+    assert!(matches!(
+        llm.new_cache(1, context + 1),
+        Err(Error::CacheSize { .. })
+    ));
     let mut cache = llm.new_cache(2, 8).unwrap();
 
     let one = llm.embed_text(&ids(1, 9)).unwrap();
-    assert!(matches!(llm.forward(&one, &mut cache), Err(Error::Rows { found: 1, expected: 2 })));
+    assert!(matches!(
+        llm.forward(&one, &mut cache),
+        Err(Error::Rows {
+            found: 1,
+            expected: 2
+        })
+    ));
     let two = Embeddings::stack(&[one.clone(), one.clone()]);
     let error = llm.forward(&two, &mut cache).unwrap_err();
-    assert_eq!(error.to_string(), "row 0 would have 9 positions; the cache holds 8");
+    assert_eq!(
+        error.to_string(),
+        "row 0 would have 9 positions; the cache holds 8"
+    );
     llm.forward(&two.slice(0..2), &mut cache).unwrap();
     let error = llm.forward(&two.slice(0..2), &mut cache).unwrap_err();
-    assert!(matches!(error, Error::RaggedChunk { positions: 2, rows: 2 }), "{error}");
+    assert!(
+        matches!(
+            error,
+            Error::RaggedChunk {
+                positions: 2,
+                rows: 2
+            }
+        ),
+        "{error}"
+    );
     assert_eq!(cache.lengths(), [2, 2]);
 
     let error = llm.embed_text(&[TokenId(640)]).unwrap_err();
-    assert_eq!(error.to_string(), "token id 640 is outside of the vocabulary of 640");
+    assert_eq!(
+        error.to_string(),
+        "token id 640 is outside of the vocabulary of 640"
+    );
     let error = llm.embed_image_tokens(&[ImageToken(128)]).unwrap_err();
-    assert_eq!(error.to_string(), "image token 128 is outside of the vocabulary of 128");
+    assert_eq!(
+        error.to_string(),
+        "image token 128 is outside of the vocabulary of 128"
+    );
 }

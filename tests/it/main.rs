@@ -4,6 +4,3 @@ mod llm;
 mod pipeline;
 mod tidy;
 mod tokenizer;
-mod validate;
-mod vision;
-mod vq;

@@ -10,15 +10,25 @@ use janus_tests::{load_library, tiny_model};
 
 fn tiny() -> Janus {
     load_library();
-    Janus::open(tiny_model("released", DType::Fp32), &SessionOptions::default()).unwrap()
+    Janus::open(
+        tiny_model("released", DType::Fp32),
+        &SessionOptions::default(),
+    )
+    .unwrap()
 }
 
 fn picture(seed: u8) -> RgbImage {
-    RgbImage::from_fn(80, 50, |x, y| image::Rgb([seed, (x * 3) as u8, (y * 5) as u8]))
+    RgbImage::from_fn(80, 50, |x, y| {
+        image::Rgb([seed, (x * 3) as u8, (y * 5) as u8])
+    })
 }
 
 fn params(images: usize, guidance_scale: f32, seed: u64) -> ImageParams {
-    ImageParams { images, guidance_scale, sampling: Sampling::random(1.0, seed) }
+    ImageParams {
+        images,
+        guidance_scale,
+        sampling: Sampling::random(1.0, seed),
+    }
 }
 
 fn draw(janus: &mut Janus, prompt: &str, params: &ImageParams) -> Vec<Vec<u32>> {
@@ -26,7 +36,11 @@ fn draw(janus: &mut Janus, prompt: &str, params: &ImageParams) -> Vec<Vec<u32>> 
     for step in &mut stream {
         step.unwrap();
     }
-    stream.rows().iter().map(|row| row.iter().map(|token| token.0).collect()).collect()
+    stream
+        .rows()
+        .iter()
+        .map(|row| row.iter().map(|token| token.0).collect())
+        .collect()
 }
 
 fn answer(janus: &mut Janus, prompt: &Prompt, params: &TextParams) -> Vec<TokenId> {
@@ -45,9 +59,19 @@ fn a_batch_equals_single_pictures() {
         let one = draw(&mut janus, "a red fox", &params(1, guidance, 11));
         assert_eq!(three[0], one[0], "guidance {guidance}");
         assert_ne!(three[0], three[1]);
-        assert_eq!(three, draw(&mut janus, "a red fox", &params(3, guidance, 11)));
-        assert_ne!(three, draw(&mut janus, "a red fox", &params(3, guidance, 12)));
-        assert!(three.iter().all(|row| row.len() == 16 && row.iter().all(|&t| t < 128)));
+        assert_eq!(
+            three,
+            draw(&mut janus, "a red fox", &params(3, guidance, 11))
+        );
+        assert_ne!(
+            three,
+            draw(&mut janus, "a red fox", &params(3, guidance, 12))
+        );
+        assert!(
+            three
+                .iter()
+                .all(|row| row.len() == 16 && row.iter().all(|&t| t < 128))
+        );
     }
 }
 
@@ -57,10 +81,16 @@ fn cached_drawing_equals_uncached() {
     let mut janus = tiny();
     let cached = draw(&mut janus, "a blue ship", &params(1, 5.0, 3)).remove(0);
 
-    let ids = janus.tokenizer.encode("<|User|>: a blue ship\n\n<|Assistant|>:").unwrap();
+    let ids = janus
+        .tokenizer
+        .encode("<|User|>: a blue ship\n\n<|Assistant|>:")
+        .unwrap();
     let special = janus.tokenizer.special().clone();
     let role = |text: &str| janus.tokenizer.encode(text).unwrap();
-    assert!(role("<|User|>").len() > 1, "typed control tokens are letters");
+    assert!(
+        role("<|User|>").len() > 1,
+        "typed control tokens are letters"
+    );
     assert!(ids.len() > 20);
 
     let mut prompt = vec![TokenId(special.bos), TokenId(6)];
@@ -72,7 +102,13 @@ fn cached_drawing_equals_uncached() {
     let unconditional: Vec<_> = prompt
         .iter()
         .enumerate()
-        .map(|(i, &id)| if i == 0 || i == last { id } else { TokenId(special.pad) })
+        .map(|(i, &id)| {
+            if i == 0 || i == last {
+                id
+            } else {
+                TokenId(special.pad)
+            }
+        })
         .collect();
 
     let mut sampler = janus_llm::Sampler::new(Sampling::random(1.0, 3), 0).unwrap();
@@ -92,21 +128,36 @@ fn cached_drawing_equals_uncached() {
         let guided = &scores[1].view() + 5.0 * (&scores[0].view() - &scores[1].view());
         drawn.push(sampler.sample(guided.row(0)));
     }
-    assert_eq!(cached, drawn.iter().map(|token| token.0).collect::<Vec<_>>());
+    assert_eq!(
+        cached,
+        drawn.iter().map(|token| token.0).collect::<Vec<_>>()
+    );
 }
 
 #[test]
 fn answers_repeat_and_end() {
     let mut janus = tiny();
     let prompt = Prompt::new().user_with(vec![picture(9)], "What is this?");
-    let greedy = TextParams { max_new_tokens: 12, ..TextParams::default() };
+    let greedy = TextParams {
+        max_new_tokens: 12,
+        ..TextParams::default()
+    };
     let first = answer(&mut janus, &prompt, &greedy);
     assert!(!first.is_empty() && first.len() <= 12);
     assert_eq!(first, answer(&mut janus, &prompt, &greedy));
-    let shorter = TextParams { max_new_tokens: 5, ..greedy };
-    assert_eq!(answer(&mut janus, &prompt, &shorter), first[..first.len().min(5)]);
+    let shorter = TextParams {
+        max_new_tokens: 5,
+        ..greedy
+    };
+    assert_eq!(
+        answer(&mut janus, &prompt, &shorter),
+        first[..first.len().min(5)]
+    );
 
-    let seeded = |seed| TextParams { max_new_tokens: 12, sampling: Sampling::random(1.0, seed) };
+    let seeded = |seed| TextParams {
+        max_new_tokens: 12,
+        sampling: Sampling::random(1.0, seed),
+    };
     let one = answer(&mut janus, &prompt, &seeded(1));
     assert_eq!(one, answer(&mut janus, &prompt, &seeded(1)));
     assert_ne!(one, answer(&mut janus, &prompt, &seeded(2)));
@@ -115,7 +166,10 @@ fn answers_repeat_and_end() {
 #[test]
 fn other_pictures_and_turns_change_the_answer() {
     let mut janus = tiny();
-    let params = TextParams { max_new_tokens: 8, ..TextParams::default() };
+    let params = TextParams {
+        max_new_tokens: 8,
+        ..TextParams::default()
+    };
     let one = Prompt::new().user_with(vec![picture(9)], "What is this?");
     let other = Prompt::new().user_with(vec![picture(200)], "What is this?");
     let two = Prompt::new().user_with(vec![picture(9), picture(200)], "What is this?");
@@ -134,15 +188,24 @@ fn company_changes_nothing() {
     let mut janus = tiny();
     let vocabulary = janus.manifest().tokens.tokenizer_size as usize;
     let text = |llm: &mut janus_llm::LanguageModel, seed: u32| Request::Text {
-        prompt: llm.embed_text(&[TokenId(0), TokenId(seed), TokenId(40 + seed)]).unwrap(),
+        prompt: llm
+            .embed_text(&[TokenId(0), TokenId(seed), TokenId(40 + seed)])
+            .unwrap(),
         sampling: Sampling::random(1.0, u64::from(seed)),
         max_new_tokens: 6 + seed as usize,
         eos: TokenId(1),
     };
     let image = |llm: &mut janus_llm::LanguageModel, seed: u32, guided: bool| Request::Images {
-        prompt: llm.embed_text(&[TokenId(0), TokenId(50 + seed), TokenId(3)]).unwrap(),
-        guidance: guided
-            .then(|| (llm.embed_text(&[TokenId(0), TokenId(2), TokenId(3)]).unwrap(), 3.0)),
+        prompt: llm
+            .embed_text(&[TokenId(0), TokenId(50 + seed), TokenId(3)])
+            .unwrap(),
+        guidance: guided.then(|| {
+            (
+                llm.embed_text(&[TokenId(0), TokenId(2), TokenId(3)])
+                    .unwrap(),
+                3.0,
+            )
+        }),
         sampling: Sampling::random(1.0, u64::from(seed)),
         images: 2,
         tokens: 10,
@@ -203,7 +266,10 @@ fn told(event: Event, wanted: u64) -> Option<String> {
 fn a_cancelled_sequence_leaves_the_others_alone() {
     let mut janus = tiny();
     let request = Request::Images {
-        prompt: janus.llm.embed_text(&[TokenId(0), TokenId(60), TokenId(3)]).unwrap(),
+        prompt: janus
+            .llm
+            .embed_text(&[TokenId(0), TokenId(60), TokenId(3)])
+            .unwrap(),
         guidance: None,
         sampling: Sampling::random(1.0, 5),
         images: 3,
@@ -223,9 +289,8 @@ fn a_cancelled_sequence_leaves_the_others_alone() {
     };
     let (all, cut) = (run(false), run(true));
     for kept in [0, 2] {
-        let of = |events: &[Event]| -> Vec<_> {
-            events.iter().filter_map(|e| told(*e, kept)).collect()
-        };
+        let of =
+            |events: &[Event]| -> Vec<_> { events.iter().filter_map(|e| told(*e, kept)).collect() };
         assert_eq!(of(&all), of(&cut));
     }
     assert_eq!(cut.iter().filter(|e| told(**e, 1).is_some()).count(), 1);
@@ -234,7 +299,9 @@ fn a_cancelled_sequence_leaves_the_others_alone() {
 #[test]
 fn streams_count_down_and_preview() {
     let mut janus = tiny();
-    let mut stream = janus.generate_image_tokens("x", &params(2, 5.0, 1)).unwrap();
+    let mut stream = janus
+        .generate_image_tokens("x", &params(2, 5.0, 1))
+        .unwrap();
     assert_eq!(stream.len(), 16);
     stream.next().unwrap().unwrap();
     assert_eq!(stream.len(), 15);
@@ -245,7 +312,10 @@ fn streams_count_down_and_preview() {
     let done = stream.pictures().unwrap();
     assert_eq!((done.len(), done[0].dimensions()), (2, (64, 64)));
     assert_ne!(early, done);
-    assert_eq!(done, janus.generate_images("x", &params(2, 5.0, 1)).unwrap());
+    assert_eq!(
+        done,
+        janus.generate_images("x", &params(2, 5.0, 1)).unwrap()
+    );
 }
 
 #[test]
@@ -274,7 +344,13 @@ fn limits_are_named() {
     // An answer that would not fit is cut to what does.
     let prompt = Prompt::new().system("").user("a ".repeat(245));
     let mut stream = janus
-        .generate_text(&prompt, &TextParams { max_new_tokens: 5000, ..TextParams::default() })
+        .generate_text(
+            &prompt,
+            &TextParams {
+                max_new_tokens: 5000,
+                ..TextParams::default()
+            },
+        )
         .unwrap();
     let room = 512 - stream.prompt_tokens() + 1;
     for piece in &mut stream {

@@ -39,7 +39,11 @@ fn files_are_short_enough_to_be_read() {
         let body = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
         let is_code = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with("//");
         let lines = body.lines().filter(is_code).count();
-        assert!(lines <= MAX_CODE_LINES, "{} has {lines} lines of code", path.display());
+        assert!(
+            lines <= MAX_CODE_LINES,
+            "{} has {lines} lines of code",
+            path.display()
+        );
     }
 }
 
@@ -48,7 +52,11 @@ fn crates_say_what_they_are() {
     for manifest in files(&root(), "Cargo.toml") {
         let lib = manifest.with_file_name("src").join("lib.rs");
         if lib.exists() {
-            assert!(read(&lib).starts_with("//! "), "{} begins with `//!`", lib.display());
+            assert!(
+                read(&lib).starts_with("//! "),
+                "{} begins with `//!`",
+                lib.display()
+            );
         }
     }
 }
@@ -56,19 +64,17 @@ fn crates_say_what_they_are() {
 #[test]
 fn dependencies_are_sorted() {
     for manifest in files(&root(), "Cargo.toml") {
-        let mut names: Vec<String> = Vec::new();
-        for line in read(&manifest).lines() {
-            if line.starts_with('[') || line.is_empty() {
-                assert!(names.is_sorted(), "{}: {names:?}", manifest.display());
-                names.clear();
-            } else if let Some((name, _)) = line.split_once(['.', '=', ' ']) {
-                let dependency = name.chars().all(|c| c.is_alphanumeric() || "-_".contains(c));
-                if dependency && !name.is_empty() && (line.contains("workspace = true") || line.contains("path = ")) {
-                    names.push(name.to_owned());
-                }
-            }
+        let text = read(&manifest);
+        for section in text.split("\n[").filter(|s| s.contains("dependencies]")) {
+            // A list of features stands indented below its dependency.
+            let names: Vec<_> = section
+                .lines()
+                .skip(1)
+                .filter(|line| line.starts_with(|c: char| c.is_alphanumeric()))
+                .filter_map(|line| line.split(['.', '=', ' ']).next())
+                .collect();
+            assert!(names.is_sorted(), "{}: {names:?}", manifest.display());
         }
-        assert!(names.is_sorted(), "{}: {names:?}", manifest.display());
     }
 }
 
@@ -78,7 +84,9 @@ fn siblings_do_not_know_each_other() {
     for name in siblings {
         let manifest = read(&root().join(name).join("Cargo.toml"));
         for other in siblings.into_iter().chain(["janus-pipeline"]) {
-            let named = manifest.lines().any(|line| line.starts_with(&format!("{other}.")));
+            let named = manifest
+                .lines()
+                .any(|line| line.starts_with(&format!("{other}.")));
             assert!(!named, "{name} depends on {other}");
         }
     }
@@ -88,11 +96,21 @@ fn siblings_do_not_know_each_other() {
 fn one_manifest_names_ort() {
     let naming: Vec<_> = files(&root(), "Cargo.toml")
         .into_iter()
-        .filter(|path| read(path).lines().any(|line| line.starts_with("ort ") || line.starts_with("ort.")))
+        .filter(|path| {
+            read(path)
+                .lines()
+                .any(|line| line.starts_with("ort ") || line.starts_with("ort."))
+        })
         .map(|path| path.strip_prefix(root()).unwrap().to_owned())
         .collect();
     // The workspace pins the version; one crate uses it.
-    assert_eq!(naming, [Path::new("Cargo.toml"), Path::new("janus-runtime/Cargo.toml")]);
+    assert_eq!(
+        naming,
+        [
+            Path::new("Cargo.toml"),
+            Path::new("janus-runtime/Cargo.toml")
+        ]
+    );
 }
 
 #[test]

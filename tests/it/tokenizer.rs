@@ -17,7 +17,10 @@ fn what_people_type_is_text() {
         "<begin_of_image><end_of_image>",
     ] {
         let ids = tokenizer.encode(text).unwrap();
-        assert!(ids.iter().all(|id| !control.contains(id)), "{text}: {ids:?}");
+        assert!(
+            ids.iter().all(|id| !control.contains(id)),
+            "{text}: {ids:?}"
+        );
         assert_eq!(tokenizer.decode(&ids).unwrap(), text);
     }
 }

@@ -35,10 +35,14 @@ impl Golden {
         element: fn([u8; N]) -> T,
     ) -> ArrayD<T> {
         let tensors = SafeTensors::deserialize(&self.bytes).expect("a safetensors file");
-        let tensor = tensors.tensor(name).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let tensor = tensors
+            .tensor(name)
+            .unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(tensor.dtype(), dtype, "{name}");
-        let elements =
-            tensor.data().chunks_exact(N).map(|c| element(c.try_into().expect("N bytes")));
+        let elements = tensor
+            .data()
+            .chunks_exact(N)
+            .map(|c| element(c.try_into().expect("N bytes")));
         ArrayD::from_shape_vec(IxDyn(tensor.shape()), elements.collect()).expect("shape and data")
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use janus_convert::ConvertOptions;
+use janus_install::Request;
 use janus_runtime::LibraryOptions;
 use janus_runtime::manifest::DType;
 
@@ -13,7 +14,8 @@ use crate::golden::Golden;
 pub fn load_library() {
     static LOADED: OnceLock<()> = OnceLock::new();
     LOADED.get_or_init(|| {
-        let library = janus_install::ensure_default().unwrap_or_else(|e| panic!("{}", chain(&e)));
+        let library = janus_install::ensure(&Request::from_env(), &|_| {})
+            .unwrap_or_else(|e| panic!("{}", chain(&e)));
         janus_runtime::load_library(&library.path, &LibraryOptions::default())
             .unwrap_or_else(|e| panic!("{}", chain(&e)));
     });
@@ -21,12 +23,18 @@ pub fn load_library() {
 
 /// A file or folder of `tests/data`.
 pub fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("data")
+        .join(name)
 }
 
 /// An export of one of the three forms of `tests/data/janus-tiny`.
 pub fn tiny_model(form: &str, dtype: DType) -> PathBuf {
-    exported(&data("janus-tiny").join(form), &format!("tiny-{form}"), dtype)
+    exported(
+        &data("janus-tiny").join(form),
+        &format!("tiny-{form}"),
+        dtype,
+    )
 }
 
 /// What the official code computed from those weights.
@@ -49,13 +57,19 @@ pub fn demo_model() -> PathBuf {
 /// Documentation tests are a process each, so the export is kept in the build directory, under
 /// the fingerprint of the converter that made it.
 fn exported(checkpoint: &Path, name: &str, dtype: DType) -> PathBuf {
-    let root = build_dir().join("janus-tests").join(janus_convert::FINGERPRINT);
+    let root = build_dir()
+        .join("janus-tests")
+        .join(janus_convert::FINGERPRINT);
     std::fs::create_dir_all(&root).unwrap_or_else(|e| panic!("{}: {e}", root.display()));
     let out = root.join(format!("{name}-{dtype}-{}", newest(checkpoint)));
     let lock = std::fs::File::create(root.join(format!("{name}-{dtype}.lock"))).expect("a lock");
     lock.lock().expect("the lock");
     if !out.exists() {
-        janus_convert::convert(checkpoint, &out, ConvertOptions::new(dtype))
+        let options = ConvertOptions {
+            dtype,
+            ..ConvertOptions::default()
+        };
+        janus_convert::convert(checkpoint, &out, &options)
             .unwrap_or_else(|e| panic!("{}: {}", checkpoint.display(), chain(&e)));
     }
     out
@@ -64,13 +78,16 @@ fn exported(checkpoint: &Path, name: &str, dtype: DType) -> PathBuf {
 fn build_dir() -> PathBuf {
     // Tests and documentation tests run from below the build directory.
     let exe = std::env::current_exe().expect("a program");
-    let target = exe.ancestors().find(|dir| dir.join("CACHEDIR.TAG").exists());
+    let target = exe
+        .ancestors()
+        .find(|dir| dir.join("CACHEDIR.TAG").exists());
     target.map_or_else(std::env::temp_dir, Path::to_owned)
 }
 
 /// When the checkpoint's files were last changed, in seconds: a new one is converted anew.
 fn newest(checkpoint: &Path) -> u64 {
-    let files = std::fs::read_dir(checkpoint).unwrap_or_else(|e| panic!("{}: {e}", checkpoint.display()));
+    let files =
+        std::fs::read_dir(checkpoint).unwrap_or_else(|e| panic!("{}: {e}", checkpoint.display()));
     files
         .filter_map(|file| file.ok()?.metadata().ok()?.modified().ok())
         .filter_map(|time| time.duration_since(std::time::UNIX_EPOCH).ok())

@@ -30,7 +30,7 @@ impl Manifest {
             }
         }
         let l = &self.language;
-        if l.num_heads % l.num_kv_heads != 0 {
+        if !l.num_heads.is_multiple_of(l.num_kv_heads) {
             let expected = format!("a divisor of language.num_heads = {}", l.num_heads);
             return fail(
                 "language.num_kv_heads",
@@ -40,7 +40,7 @@ impl Manifest {
         }
         let v = &self.vision;
         let patches = (v.image_size / v.patch_size).pow(2);
-        if v.image_size % v.patch_size != 0 || v.num_tokens != patches {
+        if !v.image_size.is_multiple_of(v.patch_size) || v.num_tokens != patches {
             let expected = format!("(image_size / patch_size)² = {patches}");
             return fail("vision.num_tokens", v.num_tokens.to_string(), expected);
         }

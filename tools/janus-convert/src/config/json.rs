@@ -1,0 +1,292 @@
+//! JSON files beside the weights, read strictly: bounded, no key twice, every value checked.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+
+/// No configuration file is larger.
+const LIMIT: u64 = 1 << 20;
+/// No size of a network is larger.
+const MAX_SIZE: usize = 1 << 24;
+
+/// A JSON file whose outermost value is an object.
+#[derive(Debug)]
+pub(crate) struct Document {
+    path: PathBuf,
+    object: Map<String, Value>,
+}
+
+impl Document {
+    /// Reads `name` in `dir`.
+    pub(crate) fn read(dir: &Path, name: &str) -> Result<Self> {
+        let path = dir.join(name);
+        let bytes = read_bounded(&path, LIMIT)?;
+        let Unique(value) = serde_json::from_slice(&bytes)
+            .map_err(|source| Error::ParseJson { path: path.clone(), source })?;
+        match value {
+            Value::Object(object) => Ok(Self { path, object }),
+            other => Err(Error::ParseJson {
+                path,
+                source: serde_json::Error::custom(format!("{} is not an object", kind(&other))),
+            }),
+        }
+    }
+
+    /// Reads `name` in `dir` if there is such a file.
+    pub(crate) fn read_optional(dir: &Path, name: &str) -> Result<Option<Self>> {
+        match Self::read(dir, name) {
+            Err(Error::ReadFile { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(None)
+            }
+            read => read.map(Some),
+        }
+    }
+
+    /// The outermost object.
+    pub(crate) fn root(&self) -> Section<'_> {
+        Section { file: &self.path, path: String::new(), object: Some(&self.object) }
+    }
+}
+
+/// An object within a document; one that is not there has no fields.
+#[derive(Clone, Debug)]
+pub(crate) struct Section<'d> {
+    file: &'d Path,
+    path: String,
+    object: Option<&'d Map<String, Value>>,
+}
+
+impl<'d> Section<'d> {
+    /// An object within this one.
+    pub(crate) fn section(&self, key: &str) -> Result<Self> {
+        let object = match self.value(key) {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(object)) => Some(object),
+            Some(other) => return Err(self.wrong(key, other, "an object")),
+        };
+        Ok(Self { file: self.file, path: self.full(key), object })
+    }
+
+    /// Whether there is anything but `null` under this name.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.value(key).is_some_and(|value| !value.is_null())
+    }
+
+    /// A whole number.
+    pub(crate) fn size(&self, key: &str, range: RangeInclusive<usize>) -> Result<Option<usize>> {
+        self.checked(key, &format!("a whole number, {} to {}", range.start(), range.end()), |v| {
+            v.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| range.contains(n))
+        })
+    }
+
+    /// A number within a range.
+    pub(crate) fn number(&self, key: &str, range: RangeInclusive<f64>) -> Result<Option<f64>> {
+        self.checked(key, &format!("a number, {:?} to {:?}", range.start(), range.end()), |v| {
+            v.as_f64().filter(|n| range.contains(n))
+        })
+    }
+
+    /// A truth value.
+    pub(crate) fn flag(&self, key: &str) -> Result<Option<bool>> {
+        self.checked(key, "true or false", Value::as_bool)
+    }
+
+    /// A text.
+    pub(crate) fn text(&self, key: &str) -> Result<Option<&'d str>> {
+        match self.value(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(self.wrong(key, other, "a text")),
+        }
+    }
+
+    /// Three numbers within a range.
+    pub(crate) fn triple(
+        &self,
+        key: &str,
+        range: RangeInclusive<f64>,
+    ) -> Result<Option<[f64; 3]>> {
+        let expected = format!("three numbers, {:?} to {:?}", range.start(), range.end());
+        self.checked(key, &expected, |value| {
+            let numbers: Option<Vec<_>> = value
+                .as_array()?
+                .iter()
+                .map(|n| n.as_f64().filter(|n| range.contains(n)))
+                .collect();
+            numbers?.try_into().ok()
+        })
+    }
+
+    /// Refuses every value but this one, if there is any.
+    pub(crate) fn expect(&self, key: &str, expected: &Value) -> Result<()> {
+        match self.value(key) {
+            Some(value) if value != expected => {
+                Err(self.wrong(key, value, &format!("{expected}; nothing else is supported")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a setting that is there and not `null`.
+    pub(crate) fn refuse(&self, key: &str) -> Result<()> {
+        match self.value(key) {
+            None | Some(Value::Null) => Ok(()),
+            Some(value) => Err(self.wrong(key, value, "absent; it is not supported")),
+        }
+    }
+
+    /// Refuses numbers under names that are not on the list: they might change what is computed.
+    pub(crate) fn refuse_unknown_numbers(&self, known: &[&[&str]]) -> Result<()> {
+        let unknown = self.object.into_iter().flatten().find(|(key, value)| {
+            value.is_number() && !known.iter().any(|names| names.contains(&key.as_str()))
+        });
+        match unknown {
+            None => Ok(()),
+            Some((key, value)) => Err(Error::UnknownField {
+                path: self.file.to_owned(),
+                field: self.full(key),
+                found: value.to_string(),
+            }),
+        }
+    }
+
+    /// The error for a setting without a default that is not there.
+    pub(crate) fn missing(&self, key: &str) -> Error {
+        Error::MissingField { path: self.file.to_owned(), field: self.full(key) }
+    }
+
+    /// The error for a setting that does not go with others.
+    pub(crate) fn unfit(&self, key: &str, found: impl fmt::Display, expected: String) -> Error {
+        let (path, field) = (self.file.to_owned(), self.full(key));
+        Error::Field { path, field, found: found.to_string(), expected }
+    }
+
+    /// The error for a setting that something else contradicts.
+    pub(crate) fn disagrees(&self, key: &str, stated: usize, found: String) -> Error {
+        Error::Disagreement { path: self.file.to_owned(), field: self.full(key), stated, found }
+    }
+
+    /// Fails if a size is stated and the weights have another number of `what`.
+    pub(crate) fn agree(&self, key: &str, found: usize, what: &str) -> Result<()> {
+        match self.size(key, 0..=MAX_SIZE)? {
+            Some(stated) if stated != found => {
+                Err(self.disagrees(key, stated, format!("the weights have {found} {what}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn checked<T>(
+        &self,
+        key: &str,
+        expected: &str,
+        convert: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let Some(value) = self.value(key) else { return Ok(None) };
+        convert(value).map(Some).ok_or_else(|| self.wrong(key, value, expected))
+    }
+
+    fn value(&self, key: &str) -> Option<&'d Value> {
+        self.object.and_then(|object| object.get(key))
+    }
+
+    fn wrong(&self, key: &str, value: &Value, expected: &str) -> Error {
+        self.unfit(key, value, expected.to_owned())
+    }
+
+    fn full(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+}
+
+/// Reads a file of a known kind.
+pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let failed = |source| Error::ReadFile { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    File::open(path).map_err(failed)?.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::FileTooLarge { path: path.to_owned(), limit });
+    }
+    Ok(bytes)
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// A JSON value in which no object has the same key twice.
+struct Unique(Value);
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UniqueVisitor).map(Self)
+    }
+}
+
+struct UniqueVisitor;
+
+impl<'de> Visitor<'de> for UniqueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Unique(value)) = seq.next_element()? {
+            list.push(value);
+        }
+        Ok(list.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some((key, Unique(value))) = entries.next_entry::<String, Unique>()? {
+            if object.contains_key(&key) {
+                return Err(A::Error::custom(format!("key `{}` is there twice", key.escape_debug())));
+            }
+            object.insert(key, value);
+        }
+        Ok(Value::Object(object))
+    }
+}

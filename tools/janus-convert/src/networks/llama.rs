@@ -1,0 +1,177 @@
+//! The autoregressive transformer (Janus-Pro, section 2.1: "unified autoregressive transformer"),
+//! a Llama.
+//!
+//! ```text
+//! inputs_embeds [b, s, H]
+//!   │   ┌────────────────────────── × layers ───────────────────────────┐
+//!   ├──►│ rms_norm ─► attention(rotary, past → present) ─► + ──┐        │
+//!   │   │                                                      ▼        │
+//!   │   │ rms_norm ─► down( silu(gate) · up ) ───────────────► +        │
+//!   │   └───────────────────────────────────────────────────────────────┘
+//!   └► rms_norm ─► hidden_states [b, s, H]
+//! ```
+//!
+//! The cache is a buffer of the caller's, bound as past and as present: a step appends to it in
+//! place. Rows may have different lengths, which `seqlens_k` states.
+
+use janus_runtime::manifest::LanguageConfig;
+use janus_runtime::tensors;
+
+use super::{BATCH, CAPACITY, SEQUENCE};
+use crate::error::Result;
+use crate::module::Module;
+use crate::nn::{embedding, packed_projection, projection, rms_norm};
+use crate::onnx::{CacheInputs, DType, GraphBuilder, GroupedQuery, Rotary, Value, shape};
+use crate::weight::Computed;
+
+/// The language model's place in a checkpoint.
+pub(crate) fn language_model_of<'c>(model: &Module<'c>) -> Module<'c> {
+    model.at(["language_model.model", "model.language_model"])
+}
+
+/// `embed_tokens.onnx`: `input_ids [b, s]` → `inputs_embeds [b, s, H]`.
+pub(crate) fn embed_tokens(g: &GraphBuilder, m: &Module<'_>, c: &LanguageConfig) -> Result<()> {
+    let ids = g.input(tensors::INPUT_IDS, DType::I64, shape![BATCH, SEQUENCE]);
+    let table = [c.vocab_size, c.hidden_size];
+    let embeds = embedding(&m.at("embed_tokens"), ids, table, m.recipe().matrices)?;
+    embeds.output(tensors::INPUTS_EMBEDS);
+    Ok(())
+}
+
+/// `language_model.onnx`: `inputs_embeds [b, s, H]` and the cache → `hidden_states [b, s, H]` and
+/// the cache.
+pub(crate) fn language_model(g: &GraphBuilder, m: &Module<'_>, c: &LanguageConfig) -> Result<()> {
+    let mut x = g.input(
+        tensors::INPUTS_EMBEDS,
+        DType::F32,
+        shape![BATCH, SEQUENCE, c.hidden_size],
+    );
+    let positions = Positions::new(g, m, c);
+
+    let mut present = Vec::with_capacity(c.num_layers);
+    for i in 0..c.num_layers {
+        let cache = positions.cache(g, i, c);
+        let layer = m.at("layers").at(i);
+        let key_value;
+        (x, key_value) = decoder_layer(&layer, x, cache, &positions, c)?;
+        present.push(key_value);
+    }
+
+    rms_norm(&m.at("norm"), x, c.rms_norm_eps)?.output(tensors::HIDDEN_STATES);
+    for (i, [key, value]) in present.into_iter().enumerate() {
+        key.output(tensors::present_key(i));
+        value.output(tensors::present_value(i));
+    }
+    Ok(())
+}
+
+fn decoder_layer<'g>(
+    m: &Module<'_>,
+    x: Value<'g>,
+    cache: CacheInputs<'g>,
+    positions: &Positions<'g>,
+    c: &LanguageConfig,
+) -> Result<(Value<'g>, [Value<'g>; 2])> {
+    let _scope = x.graph().enter(m);
+
+    let h = rms_norm(&m.at("input_layernorm"), x, c.rms_norm_eps)?;
+    let (h, present) = attention(&m.at("self_attn"), h, cache, positions, c)?;
+    let x = x + h;
+
+    let h = rms_norm(&m.at("post_attention_layernorm"), x, c.rms_norm_eps)?;
+    let h = swiglu(&m.at("mlp"), h, c.intermediate_size)?;
+    Ok((x + h, present))
+}
+
+/// Causal attention over the cache and the new positions.
+fn attention<'g>(
+    m: &Module<'_>,
+    x: Value<'g>,
+    cache: CacheInputs<'g>,
+    positions: &Positions<'g>,
+    c: &LanguageConfig,
+) -> Result<(Value<'g>, [Value<'g>; 2])> {
+    let _scope = x.graph().enter(m);
+    let sizes = GroupedQuery {
+        num_heads: c.num_heads,
+        num_kv_heads: c.num_kv_heads,
+        head_dim: c.head_dim,
+    };
+    let (query, key_value) = (c.num_heads * c.head_dim, c.num_kv_heads * c.head_dim);
+    let outs = [query, key_value, key_value];
+    let qkv = ["q_proj", "k_proj", "v_proj"].map(|name| m.at(name));
+    let qkv = packed_projection(&format!("{m}.qkv_proj"), &qkv, &outs, x)?;
+
+    let [output, key, value] = if m.recipe().rotary_in_attention(c.head_dim) {
+        qkv.group_query_attention(None, cache, Some(positions.rotary), sizes)
+    } else {
+        let [q, k, v] = qkv.split(outs);
+        let q = q.rotary_embedding(positions.rotary);
+        let k = k.rotary_embedding(positions.rotary);
+        q.group_query_attention(Some([k, v]), cache, None, sizes)
+    };
+    Ok((projection(&m.at("o_proj"), output, c.hidden_size)?, [key, value]))
+}
+
+/// `down( silu(gate(x)) · up(x) )`
+fn swiglu<'g>(m: &Module<'_>, x: Value<'g>, width: usize) -> Result<Value<'g>> {
+    let _scope = x.graph().enter(m);
+    let parts = ["gate_proj", "up_proj"].map(|name| m.at(name));
+    let gate_up = packed_projection(&format!("{m}.gate_up_proj"), &parts, &[width; 2], x)?;
+    let [gate, up] = gate_up.split([width; 2]);
+    projection(&m.at("down_proj"), gate.silu() * up, x.extent(-1))
+}
+
+/// What every layer reads: where each row stands, and the angles of its positions.
+struct Positions<'g> {
+    rotary: Rotary<'g>,
+    seqlens_k: Value<'g>,
+    total_sequence_length: Value<'g>,
+}
+
+impl<'g> Positions<'g> {
+    fn new(g: &'g GraphBuilder, m: &Module<'_>, c: &LanguageConfig) -> Self {
+        let [cos, sin] = rotary_tables(c).map(Computed);
+        let dims = [c.context_length, c.head_dim / 2];
+        Self {
+            rotary: Rotary {
+                position_ids: g.input(
+                    tensors::POSITION_IDS,
+                    DType::I64,
+                    shape![BATCH, SEQUENCE],
+                ),
+                cos: g.weight(format!("{m}.rotary_emb.cos"), DType::F32, &dims, cos),
+                sin: g.weight(format!("{m}.rotary_emb.sin"), DType::F32, &dims, sin),
+            },
+            seqlens_k: g.input(tensors::SEQLENS_K, DType::I32, shape![BATCH]),
+            total_sequence_length: g.input(
+                tensors::TOTAL_SEQUENCE_LENGTH,
+                DType::I32,
+                shape![],
+            ),
+        }
+    }
+
+    /// The inputs of the attention of layer `i`.
+    fn cache(&self, g: &'g GraphBuilder, i: usize, c: &LanguageConfig) -> CacheInputs<'g> {
+        let shape = shape![BATCH, c.num_kv_heads, CAPACITY, c.head_dim];
+        CacheInputs {
+            past_key: g.input(tensors::past_key(i), DType::F32, shape.clone()),
+            past_value: g.input(tensors::past_value(i), DType::F32, shape),
+            seqlens_k: self.seqlens_k,
+            total_sequence_length: self.total_sequence_length,
+        }
+    }
+}
+
+/// Cosine and sine of `position · theta^(−2i / d)`, for `i` below `d / 2`: `[positions, d / 2]`.
+fn rotary_tables(c: &LanguageConfig) -> [Vec<f32>; 2] {
+    let half = c.head_dim / 2;
+    let frequencies: Vec<f64> =
+        (0..half).map(|i| c.rope_theta.powf(-2.0 * i as f64 / c.head_dim as f64)).collect();
+    let angles = || {
+        (0..c.context_length)
+            .flat_map(|position| frequencies.iter().map(move |f| position as f64 * f))
+    };
+    [angles().map(|a| a.cos() as f32).collect(), angles().map(|a| a.sin() as f32).collect()]
+}

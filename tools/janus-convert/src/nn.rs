@@ -1,0 +1,155 @@
+//! The verbs of the field. Each reads its weights from a module and adds its nodes under its name.
+//!
+//! A weight that is missing or has another shape is an error; everything else fits by construction.
+
+use crate::error::{Error, Result};
+use crate::module::Module;
+use crate::onnx::{Conv, DType, Value, shape};
+use crate::weight::Weight;
+
+/// Groups of every group norm in this family.
+const GROUPS: usize = 32;
+/// Epsilon of every group norm in this family.
+const GROUP_NORM_EPS: f32 = 1e-6;
+
+/// `x · Wᵀ + b`
+pub(crate) fn linear<'g>(m: &Module<'_>, x: Value<'g>, out: usize) -> Result<Value<'g>> {
+    packed_linear(m.path(), std::slice::from_ref(m), &[out], x)
+}
+
+/// The outputs of several [`linear`]s side by side, as one product.
+pub(crate) fn packed_linear<'g>(
+    path: &str,
+    parts: &[Module<'_>],
+    outs: &[usize],
+    x: Value<'g>,
+) -> Result<Value<'g>> {
+    let product = packed_projection(path, parts, outs, x)?;
+    let _scope = x.graph().enter(path);
+    let bias = stacked(parts.iter().zip(outs).map(|(m, &out)| m.weight("bias", &[out])))?;
+    let bias = bias.store(x.graph(), format!("{path}.bias"), DType::F32, &[outs.iter().sum()]);
+    Ok(product + bias)
+}
+
+/// `x · Wᵀ`
+pub(crate) fn projection<'g>(m: &Module<'_>, x: Value<'g>, out: usize) -> Result<Value<'g>> {
+    packed_projection(m.path(), std::slice::from_ref(m), &[out], x)
+}
+
+/// The outputs of several [`projection`]s side by side, as one product.
+pub(crate) fn packed_projection<'g>(
+    path: &str,
+    parts: &[Module<'_>],
+    outs: &[usize],
+    x: Value<'g>,
+) -> Result<Value<'g>> {
+    let _scope = x.graph().enter(path);
+    let width = x.extent(-1);
+    let weight = stacked(parts.iter().zip(outs).map(|(m, &out)| m.weight("weight", &[out, width])))?;
+    let dtype = parts[0].recipe().matrices;
+    let weight = weight.store_transposed(x.graph(), format!("{path}.weight"), dtype);
+    Ok(x.matmul(weight.cast(DType::F32)))
+}
+
+/// `linear(gelu(linear(x)))`
+pub(crate) fn mlp<'g>(
+    [m_in, m_out]: [&Module<'_>; 2],
+    x: Value<'g>,
+    [hidden, out]: [usize; 2],
+) -> Result<Value<'g>> {
+    let h = linear(m_in, x, hidden)?;
+    linear(m_out, h.gelu(), out)
+}
+
+/// Rows of the table `weight [rows, width]` by their indices; the table is stored as `dtype`.
+pub(crate) fn embedding<'g>(
+    m: &Module<'_>,
+    indices: Value<'g>,
+    [rows, width]: [usize; 2],
+    dtype: DType,
+) -> Result<Value<'g>> {
+    let graph = indices.graph();
+    let _scope = graph.enter(m);
+    let table = m.weight("weight", &[rows, width])?;
+    let table = table.store(graph, format!("{m}.weight"), dtype, &[rows, width]);
+    Ok(table.rows(indices).cast(DType::F32))
+}
+
+/// `(x − mean) / √(variance + eps) · weight + bias` over the last axis.
+pub(crate) fn layer_norm<'g>(m: &Module<'_>, x: Value<'g>, eps: f32) -> Result<Value<'g>> {
+    let _scope = x.graph().enter(m);
+    let width = x.extent(-1);
+    let [weight, bias] = scale_and_shift(m, x, width, &[width])?;
+    Ok(x.layer_norm(weight, bias, eps))
+}
+
+/// `x / √(mean(x²) + eps) · weight` over the last axis.
+pub(crate) fn rms_norm<'g>(m: &Module<'_>, x: Value<'g>, eps: f32) -> Result<Value<'g>> {
+    let _scope = x.graph().enter(m);
+    let width = x.extent(-1);
+    let weight = m.weight("weight", &[width])?;
+    let weight = weight.store(x.graph(), format!("{m}.weight"), DType::F32, &[width]);
+    Ok(x.rms_norm(weight, eps))
+}
+
+/// Group norm of `[n, c, h, w]`: every group of channels as one long channel of an instance norm,
+/// which all execution providers have, then weight and bias of the channels.
+pub(crate) fn group_norm<'g>(m: &Module<'_>, x: Value<'g>) -> Result<Value<'g>> {
+    let _scope = x.graph().enter(m);
+    let (channels, area) = (x.extent(1), x.extent(2) * x.extent(3));
+    if !channels.is_multiple_of(GROUPS) {
+        return Err(Error::Structure {
+            module: m.to_string(),
+            found: format!("{channels} channels"),
+            expected: format!("a multiple of {GROUPS}"),
+        });
+    }
+    let ones = x.graph().floats(&[1.0; GROUPS]);
+    let zeros = x.graph().floats(&[0.0; GROUPS]);
+    let groups = x.reshape(shape![x.dim(0), GROUPS, channels / GROUPS * area]);
+    let normed = groups.instance_norm(ones, zeros, GROUP_NORM_EPS).reshape(x.shape());
+    let [weight, bias] = scale_and_shift(m, x, channels, &[1, channels, 1, 1])?;
+    Ok(normed * weight + bias)
+}
+
+/// A convolution that keeps height and width, to as many channels as its weight has.
+pub(crate) fn conv2d<'g>(m: &Module<'_>, x: Value<'g>, kernel: usize) -> Result<Value<'g>> {
+    let out = m.extent("weight", 0)?;
+    conv2d_with(m, x, out, Conv::same(kernel))
+}
+
+/// A convolution to `out` channels.
+pub(crate) fn conv2d_with<'g>(
+    m: &Module<'_>,
+    x: Value<'g>,
+    out: usize,
+    conv: Conv,
+) -> Result<Value<'g>> {
+    let _scope = x.graph().enter(m);
+    let dims = [out, x.extent(1), conv.kernel, conv.kernel];
+    let weight = m.weight("weight", &dims)?;
+    let weight = weight.store(x.graph(), format!("{m}.weight"), DType::F32, &dims);
+    let bias = m.weight("bias", &[out])?;
+    let bias = bias.store(x.graph(), format!("{m}.bias"), DType::F32, &[out]);
+    Ok(x.conv2d(weight, bias, conv))
+}
+
+/// `weight` and `bias` of a norm over `width` channels, stored with the given dimensions.
+fn scale_and_shift<'g>(
+    m: &Module<'_>,
+    x: Value<'g>,
+    width: usize,
+    dims: &[usize],
+) -> Result<[Value<'g>; 2]> {
+    let store = |name: &str| -> Result<_> {
+        let weight = m.weight(name, &[width])?;
+        Ok(weight.store(x.graph(), format!("{m}.{name}"), DType::F32, dims))
+    };
+    Ok([store("weight")?, store("bias")?])
+}
+
+/// Several weights, one below the other.
+fn stacked(mut weights: impl Iterator<Item = Result<Weight>>) -> Result<Weight> {
+    let first = weights.next().expect("a module has at least one part")?;
+    weights.try_fold(first, |above, below| Ok(above.stack(below?)))
+}

@@ -1,0 +1,204 @@
+//! A graph that grows node by node.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::node::NodeBuilder;
+use super::shape::{DType, Shape};
+use super::value::{Value, ValueId};
+use super::writer::TensorData;
+
+/// A graph under construction. Nodes are only ever appended.
+#[derive(Default)]
+pub(crate) struct GraphBuilder {
+    parts: RefCell<Parts>,
+    scope: RefCell<String>,
+}
+
+/// What a finished graph consists of.
+#[derive(Default)]
+pub(super) struct Parts {
+    pub(super) values: Vec<ValueEntry>,
+    pub(super) nodes: Vec<NodeEntry>,
+    pub(super) weights: Vec<WeightEntry>,
+    pub(super) inputs: Vec<ValueId>,
+    pub(super) outputs: Vec<ValueId>,
+    /// How often a node name has been asked for.
+    names: BTreeMap<String, usize>,
+    /// Constants by type and bytes, so that each is stored once.
+    constants: BTreeMap<(DType, Vec<usize>, Vec<u8>), ValueId>,
+}
+
+pub(super) struct ValueEntry {
+    pub(super) name: String,
+    pub(super) dtype: DType,
+    pub(super) shape: Shape,
+}
+
+pub(super) struct NodeEntry {
+    pub(super) name: String,
+    pub(super) op_type: &'static str,
+    pub(super) domain: &'static str,
+    pub(super) inputs: Vec<Option<ValueId>>,
+    pub(super) outputs: Vec<ValueId>,
+    pub(super) attributes: Vec<super::proto::Attribute>,
+}
+
+pub(super) struct WeightEntry {
+    pub(super) value: ValueId,
+    pub(super) dtype: DType,
+    pub(super) dims: Vec<usize>,
+    pub(super) data: Box<dyn TensorData>,
+}
+
+/// Names nodes after a module while it lives; see [`GraphBuilder::enter`].
+#[must_use]
+pub(crate) struct Scope<'g> {
+    graph: &'g GraphBuilder,
+    outer: String,
+}
+
+impl Drop for Scope<'_> {
+    fn drop(&mut self) {
+        self.graph.scope.replace(std::mem::take(&mut self.outer));
+    }
+}
+
+impl GraphBuilder {
+    /// Declares an input of the graph.
+    pub(crate) fn input(&self, name: impl Into<String>, dtype: DType, shape: Shape) -> Value<'_> {
+        let mut parts = self.parts.borrow_mut();
+        let id = parts.add_value(name.into(), dtype, shape);
+        parts.inputs.push(id);
+        Value { graph: self, id }
+    }
+
+    /// Declares a weight whose bytes are made when the graph is written.
+    pub(crate) fn weight(
+        &self,
+        name: impl Into<String>,
+        dtype: DType,
+        dims: &[usize],
+        data: impl TensorData + 'static,
+    ) -> Value<'_> {
+        let id = self.parts.borrow_mut().add_weight(name.into(), dtype, dims, Box::new(data));
+        Value { graph: self, id }
+    }
+
+    /// A small constant of 64-bit integers.
+    pub(crate) fn integers(&self, values: &[i64]) -> Value<'_> {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant(DType::I64, &[values.len()], bytes)
+    }
+
+    /// A small constant of 32-bit floats.
+    pub(crate) fn floats(&self, values: &[f32]) -> Value<'_> {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant(DType::F32, &[values.len()], bytes)
+    }
+
+    /// A single 32-bit float.
+    pub(crate) fn scalar(&self, value: f32) -> Value<'_> {
+        self.constant(DType::F32, &[], value.to_le_bytes().into())
+    }
+
+    /// Names the nodes added while the guard lives after the module at `path`.
+    pub(crate) fn enter(&self, path: impl fmt::Display) -> Scope<'_> {
+        Scope { graph: self, outer: self.scope.replace(path.to_string()) }
+    }
+
+    /// Ends the construction.
+    pub(super) fn into_parts(self) -> Parts {
+        self.parts.into_inner()
+    }
+
+    pub(super) fn add_node<const N: usize>(
+        &self,
+        node: NodeBuilder<'_>,
+        outputs: [(DType, Shape); N],
+    ) -> [ValueId; N] {
+        let mut parts = self.parts.borrow_mut();
+        let name = parts.node_name(&self.scope.borrow(), node.op_type);
+        let mut index = 0;
+        let outputs = outputs.map(|(dtype, shape)| {
+            let value = if N == 1 { name.clone() } else { format!("{name}.{index}") };
+            index += 1;
+            parts.add_value(value, dtype, shape)
+        });
+        parts.nodes.push(NodeEntry {
+            name,
+            op_type: node.op_type,
+            domain: node.domain,
+            inputs: node.inputs,
+            outputs: outputs.to_vec(),
+            attributes: node.attributes,
+        });
+        outputs
+    }
+
+    pub(super) fn mark_output(&self, id: ValueId, name: String) {
+        let mut parts = self.parts.borrow_mut();
+        parts.values[id.0].name = name;
+        parts.outputs.push(id);
+    }
+
+    pub(super) fn dtype(&self, id: ValueId) -> DType {
+        self.parts.borrow().values[id.0].dtype
+    }
+
+    pub(super) fn shape(&self, id: ValueId) -> Shape {
+        self.parts.borrow().values[id.0].shape.clone()
+    }
+
+    fn constant(&self, dtype: DType, dims: &[usize], bytes: Vec<u8>) -> Value<'_> {
+        let mut parts = self.parts.borrow_mut();
+        let key = (dtype, dims.to_vec(), bytes);
+        let known = parts.constants.get(&key).copied();
+        let id = known.unwrap_or_else(|| {
+            let name = format!("constant.{}", parts.constants.len());
+            let id = parts.add_weight(name, dtype, dims, Box::new(Constant(key.2.clone())));
+            parts.constants.insert(key, id);
+            id
+        });
+        Value { graph: self, id }
+    }
+}
+
+impl Parts {
+    fn add_value(&mut self, name: String, dtype: DType, shape: Shape) -> ValueId {
+        self.values.push(ValueEntry { name, dtype, shape });
+        ValueId(self.values.len() - 1)
+    }
+
+    fn add_weight(
+        &mut self,
+        name: String,
+        dtype: DType,
+        dims: &[usize],
+        data: Box<dyn TensorData>,
+    ) -> ValueId {
+        let shape = dims.iter().map(|&extent| extent.into()).collect();
+        let value = self.add_value(name, dtype, shape);
+        self.weights.push(WeightEntry { value, dtype, dims: dims.to_vec(), data });
+        value
+    }
+
+    /// `scope/Op`, with a number from the second one on.
+    fn node_name(&mut self, scope: &str, op_type: &str) -> String {
+        let name =
+            if scope.is_empty() { op_type.to_owned() } else { format!("{scope}/{op_type}") };
+        let count = self.names.entry(name.clone()).or_default();
+        *count += 1;
+        if *count == 1 { name } else { format!("{name}_{count}") }
+    }
+}
+
+/// Bytes that are at hand.
+struct Constant(Vec<u8>);
+
+impl TensorData for Constant {
+    fn write(&self, sink: &mut super::writer::Sink<'_>) -> crate::error::Result<()> {
+        sink(&self.0)
+    }
+}

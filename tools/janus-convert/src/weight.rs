@@ -1,0 +1,188 @@
+//! Tensors of the checkpoint on their way into a graph: stacked, transposed and narrowed, in pieces.
+
+use std::sync::Arc;
+
+use half::f16;
+
+use crate::checkpoint::{Checkpoint, TensorRef};
+use crate::error::{Error, Result};
+use crate::onnx::{DType, GraphBuilder, Sink, TensorData, Value};
+
+/// Bytes of a transposed weight that are held at a time. A larger one is read once per such panel.
+const PANEL_BYTES: usize = 128 << 20;
+/// Rows that are transposed together, so that they fill the cache lines they are written to.
+const TILE: usize = 16;
+
+/// Tensors of the checkpoint, stacked along their first axis.
+///
+/// Their shapes are known to be right, their values are still in the file.
+#[derive(Clone)]
+pub(crate) struct Weight {
+    checkpoint: Arc<Checkpoint>,
+    tensors: Vec<Part>,
+}
+
+#[derive(Clone)]
+struct Part {
+    name: String,
+    shape: Vec<usize>,
+}
+
+impl Weight {
+    /// One tensor.
+    pub(crate) fn new(checkpoint: &Arc<Checkpoint>, tensor: TensorRef<'_>) -> Self {
+        let part = Part { name: tensor.name().to_owned(), shape: tensor.shape().to_vec() };
+        Self { checkpoint: Arc::clone(checkpoint), tensors: vec![part] }
+    }
+
+    /// These below those.
+    pub(crate) fn stack(mut self, below: Self) -> Self {
+        self.tensors.extend(below.tensors);
+        self
+    }
+
+    /// All values, row by row.
+    pub(crate) fn read(&self) -> Result<Vec<f32>> {
+        let mut values = Vec::new();
+        for part in &self.tensors {
+            values.extend(self.open(part)?.read_f32()?);
+        }
+        Ok(values)
+    }
+
+    /// Adds the values to a graph as a tensor of `dims`, as they are.
+    pub(crate) fn store<'g>(
+        self,
+        graph: &'g GraphBuilder,
+        name: String,
+        dtype: DType,
+        dims: &[usize],
+    ) -> Value<'g> {
+        graph.weight(name, dtype, dims, RowMajor { weight: self, dtype })
+    }
+
+    /// Adds matrices `[out, in]` to a graph as one matrix `[in, out]`.
+    pub(crate) fn store_transposed(
+        self,
+        graph: &GraphBuilder,
+        name: String,
+        dtype: DType,
+    ) -> Value<'_> {
+        let columns = self.tensors[0].shape[1];
+        let rows = self.tensors.iter().map(|part| part.shape[0]).sum();
+        graph.weight(name, dtype, &[columns, rows], Transposed { weight: self, dtype, rows, columns })
+    }
+
+    fn open<'a>(&'a self, part: &Part) -> Result<TensorRef<'a>> {
+        Ok(self.checkpoint.root().tensor(&part.name, &part.shape)?)
+    }
+}
+
+/// Values that were computed while the graph was built.
+pub(crate) struct Computed(pub(crate) Vec<f32>);
+
+impl TensorData for Computed {
+    fn write(&self, sink: &mut Sink<'_>) -> Result<()> {
+        let mut bytes = Vec::with_capacity(self.0.len() * DType::F32.size());
+        encode(&self.0, DType::F32, &mut bytes);
+        sink(&bytes)
+    }
+}
+
+struct RowMajor {
+    weight: Weight,
+    dtype: DType,
+}
+
+impl TensorData for RowMajor {
+    fn write(&self, sink: &mut Sink<'_>) -> Result<()> {
+        let mut bytes = Vec::new();
+        for part in &self.weight.tensors {
+            self.weight.open(part)?.for_each_f32_chunk(|values| {
+                check_range(values, self.dtype, part)?;
+                bytes.clear();
+                encode(values, self.dtype, &mut bytes);
+                sink(&bytes)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+struct Transposed {
+    weight: Weight,
+    dtype: DType,
+    /// Of the checkpoint's matrices together.
+    rows: usize,
+    columns: usize,
+}
+
+impl TensorData for Transposed {
+    fn write(&self, sink: &mut Sink<'_>) -> Result<()> {
+        let panel_columns = (PANEL_BYTES / (self.rows * 4).max(1)).clamp(1, self.columns);
+        let mut panel = vec![0.0; panel_columns * self.rows];
+        let mut bytes = Vec::new();
+        for first in (0..self.columns).step_by(panel_columns) {
+            let columns = first..(first + panel_columns).min(self.columns);
+            let panel = &mut panel[..columns.len() * self.rows];
+            self.fill(panel, columns)?;
+            for values in panel.chunks(1 << 20) {
+                bytes.clear();
+                encode(values, self.dtype, &mut bytes);
+                sink(&bytes)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Transposed {
+    /// Reads all rows and keeps some of their columns, each as a row of `panel`.
+    fn fill(&self, panel: &mut [f32], columns: std::ops::Range<usize>) -> Result<()> {
+        let rows_at_a_time = ((1 << 20) / self.columns).clamp(1, self.rows);
+        let mut buffer = vec![0.0; rows_at_a_time * self.columns];
+        let mut row = 0;
+        for part in &self.weight.tensors {
+            let tensor = self.weight.open(part)?;
+            for start in (0..part.shape[0]).step_by(rows_at_a_time) {
+                let count = rows_at_a_time.min(part.shape[0] - start);
+                let values = &mut buffer[..count * self.columns];
+                tensor.read_f32_range(start * self.columns, values)?;
+                check_range(values, self.dtype, part)?;
+                for (i, tile) in values.chunks(TILE * self.columns).enumerate() {
+                    self.turn(tile, panel, row + i * TILE, columns.clone());
+                }
+                row += count;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies a few rows into as many columns of the panel, from `at` on.
+    fn turn(&self, tile: &[f32], panel: &mut [f32], at: usize, columns: std::ops::Range<usize>) {
+        for (column, to) in columns.zip(panel.chunks_exact_mut(self.rows)) {
+            for (to, from) in to[at..].iter_mut().zip(tile.chunks_exact(self.columns)) {
+                *to = from[column];
+            }
+        }
+    }
+}
+
+/// Refuses values that 16 bits cannot hold.
+fn check_range(values: &[f32], dtype: DType, part: &Part) -> Result<()> {
+    if dtype != DType::F16 {
+        return Ok(());
+    }
+    let too_large = |value: &&f32| value.is_finite() && f16::from_f32(**value).is_infinite();
+    match values.iter().find(too_large) {
+        None => Ok(()),
+        Some(&value) => Err(Error::HalfRange { tensor: part.name.clone(), value }),
+    }
+}
+
+fn encode(values: &[f32], dtype: DType, bytes: &mut Vec<u8>) {
+    match dtype {
+        DType::F16 => bytes.extend(values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes())),
+        _ => bytes.extend(values.iter().flat_map(|v| v.to_le_bytes())),
+    }
+}

@@ -1,0 +1,168 @@
+//! The kind of a shape: the outline that overlaps it best.
+
+use crate::render::Outline;
+use crate::scene::Point;
+use crate::words::{Kind, Size, Word};
+use crate::world::World;
+
+/// The least overlap, of 1, that makes a shape one of a kind.
+const LIKENESS: f64 = 0.75;
+/// How far a radius may be outside of the world's sizes.
+const SLACK: f64 = 1.25;
+/// Radii to try, around the one that follows from the area.
+const SCALES: [f64; 5] = [0.92, 0.96, 1.0, 1.04, 1.08];
+
+/// A pixel's column, row and coverage.
+pub(super) type Covered = (u32, u32, f64);
+
+/// An outline and how well it fits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fit {
+    pub(super) outline: Outline,
+    /// The common area over the area of both together, 0 to 1.
+    pub(super) overlap: f64,
+}
+
+impl Fit {
+    /// The outline of any kind that fits some pixels best.
+    ///
+    /// A kind is given the area and the centre of mass of the pixels, both of which survive blur;
+    /// what remains to be compared is the form.
+    pub(super) fn best(pixels: &[Covered]) -> Self {
+        let mass: f64 = pixels.iter().map(|(_, _, coverage)| coverage).sum();
+        let mass = mass.max(f64::MIN_POSITIVE);
+        let mean = |along: fn(&Covered) -> u32| {
+            let moments = pixels
+                .iter()
+                .map(|pixel| (f64::from(along(pixel)) + 0.5) * pixel.2);
+            moments.sum::<f64>() / mass
+        };
+        let middle = Point {
+            x: mean(|pixel| pixel.0),
+            y: mean(|pixel| pixel.1),
+        };
+        let fits = Kind::ALL.iter().flat_map(|&kind| {
+            let radius = (mass / kind.unit_area()).sqrt();
+            SCALES.map(|scale| Self::of(kind, radius * scale, middle, pixels))
+        });
+        fits.fold(Self::of(Kind::Circle, 0.0, middle, &[]), |best, fit| {
+            if fit.overlap > best.overlap {
+                fit
+            } else {
+                best
+            }
+        })
+    }
+
+    /// The kind, if form and radius are those of one.
+    pub(super) fn kind(&self) -> Option<Kind> {
+        let world = World::get();
+        let smallest = world.radius(Size::Small) / SLACK;
+        let largest = world.radius(Size::Large) * SLACK;
+        let known = (smallest..=largest).contains(&self.outline.radius);
+        (known && self.overlap >= LIKENESS).then_some(self.outline.kind)
+    }
+
+    fn of(kind: Kind, radius: f64, middle: Point, pixels: &[Covered]) -> Self {
+        let centre = Point {
+            y: middle.y - kind.unit_drop() * radius,
+            ..middle
+        };
+        let outline = Outline {
+            kind,
+            centre,
+            radius,
+        };
+        let area = kind.unit_area() * radius * radius;
+        let mass: f64 = pixels.iter().map(|(_, _, coverage)| coverage).sum();
+        let common: f64 = pixels
+            .iter()
+            .map(|&(x, y, coverage)| coverage.min(outline.coverage(x, y)))
+            .sum();
+        let together = mass + area - common;
+        let overlap = if together > 0.0 {
+            common / together
+        } else {
+            0.0
+        };
+        Self { outline, overlap }
+    }
+}
+
+impl Kind {
+    /// The area at radius 1.
+    fn unit_area(self) -> f64 {
+        match self {
+            Self::Circle => std::f64::consts::PI,
+            Self::Square => 1.7 * 1.7,
+            Self::Triangle => 0.95 * 1.8,
+            // Two bars, less the square in which they cross.
+            Self::Cross => 2.0 * 0.64 * 1.9 - 0.64 * 0.64,
+            Self::Ring => std::f64::consts::PI * (0.98 * 0.98 - 0.46 * 0.46),
+        }
+    }
+
+    /// How far the centre of mass is below the origin at radius 1.
+    fn unit_drop(self) -> f64 {
+        match self {
+            // Two thirds of the height of 1.8 below the apex, which is at −1.
+            Self::Triangle => 0.2,
+            Self::Circle | Self::Square | Self::Cross | Self::Ring => 0.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The outline on pixels, around (40, 40).
+    fn pixels(kind: Kind, radius: f64) -> Vec<Covered> {
+        let outline = Outline {
+            kind,
+            centre: Point { x: 40.0, y: 40.0 },
+            radius,
+        };
+        let grid = (0..80).flat_map(|y| (0..80).map(move |x| (x, y)));
+        grid.map(|(x, y)| (x, y, outline.coverage(x, y))).collect()
+    }
+
+    #[test]
+    fn areas_and_centres_are_those_of_the_drawings() {
+        for &kind in Kind::ALL {
+            let radius = 30.0;
+            let drawn = pixels(kind, radius);
+            let mass: f64 = drawn.iter().map(|pixel| pixel.2).sum();
+            let area = kind.unit_area() * radius * radius;
+            assert!((mass / area - 1.0).abs() < 0.01, "{kind}: {mass} {area}");
+            let moment: f64 = drawn
+                .iter()
+                .map(|pixel| (f64::from(pixel.1) + 0.5) * pixel.2)
+                .sum();
+            let drop = (moment / mass - 40.0) / radius;
+            assert!((drop - kind.unit_drop()).abs() < 0.005, "{kind}: {drop}");
+        }
+    }
+
+    #[test]
+    fn every_kind_is_told_from_the_others() {
+        for &kind in Kind::ALL {
+            for radius in [4.0, 4.5, 5.5, 7.0, 8.0] {
+                let fit = Fit::best(&pixels(kind, radius));
+                assert_eq!(fit.kind(), Some(kind), "{kind} {radius}: {fit:?}");
+                assert!(fit.overlap > 0.9, "{kind} {radius}: {fit:?}");
+                assert!(
+                    (fit.outline.radius / radius - 1.0).abs() < 0.06,
+                    "{kind} {radius}: {fit:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_no_kind() {
+        assert_eq!(Fit::best(&[]).kind(), None);
+        assert_eq!(Fit::best(&pixels(Kind::Circle, 20.0)).kind(), None);
+        assert_eq!(Fit::best(&pixels(Kind::Circle, 2.0)).kind(), None);
+    }
+}

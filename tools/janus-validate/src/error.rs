@@ -1,0 +1,146 @@
+//! Why an export could not be compared with a golden file.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::tensor_file::MAX_FILE_BYTES;
+
+/// The result of this crate's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an export could not be compared with a golden file, or a file of tensors not be read or
+/// written.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A graph could not be opened or run.
+    #[error(transparent)]
+    Runtime(#[from] janus_runtime::Error),
+    /// The language model could not do a step.
+    #[error(transparent)]
+    LanguageModel(#[from] janus_llm::Error),
+    /// Image tokens could not be decoded, or pixels not be encoded.
+    #[error(transparent)]
+    Vq(#[from] janus_vq::Error),
+    /// The file is missing or unreadable.
+    #[error("cannot read the tensors of `{}`", path.display())]
+    ReadFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is larger than any that is read.
+    #[error("`{}` has more than {MAX_FILE_BYTES} bytes, the limit of a file of tensors", path.display())]
+    FileTooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is not safetensors.
+    #[error("`{}` is not a safetensors file", path.display())]
+    ParseFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: safetensors::SafeTensorError,
+    },
+    /// The file could not be written.
+    #[error("cannot write the tensors to `{}`", path.display())]
+    WriteFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Tensors could not be brought into the form of a safetensors file.
+    #[error("cannot make a safetensors file `{}`", path.display())]
+    Serialize {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with the tensors.
+        #[source]
+        source: safetensors::SafeTensorError,
+    },
+    /// The file lacks a tensor.
+    #[error("`{}` has no tensor `{}`; it has {found}", path.display(), tensor.escape_debug())]
+    MissingTensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Names of the tensors that it has.
+        found: String,
+    },
+    /// The elements of a tensor are of a type that is not taken for it.
+    #[error("`{}`: tensor `{}` has elements of type {found}; expected {expected}", path.display(), tensor.escape_debug())]
+    ElementType {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The types that it may have.
+        expected: &'static str,
+        /// The type that it has.
+        found: String,
+    },
+    /// A tensor has a shape that is not the one asked for.
+    #[error("`{}`: tensor `{}` has shape {found:?}; expected {expected}", path.display(), tensor.escape_debug())]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: Vec<usize>,
+    },
+    /// An element of a tensor is out of range.
+    #[error("`{}`: tensor `{}` has {found} at {at}; expected {expected}", path.display(), tensor.escape_debug())]
+    Element {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Position of the element in row-major order.
+        at: usize,
+        /// Its value.
+        found: i64,
+        /// What it may be.
+        expected: String,
+    },
+    /// The prompt does not have one whole picture.
+    #[error(
+        "`{}`: `{tensor}` has {found} picture placeholders{}; expected none, or {expected} in a row",
+        path.display(),
+        if *whole { "" } else { ", not in a row" }
+    )]
+    Placeholders {
+        /// The file.
+        path: PathBuf,
+        /// The prompt's name.
+        tensor: &'static str,
+        /// Placeholders of the prompt.
+        found: usize,
+        /// Whether they stand in a row.
+        whole: bool,
+        /// Placeholders of one picture.
+        expected: usize,
+    },
+    /// The file has nothing that could be compared.
+    #[error(
+        "`{}` has no output to compare with; known are {known}; it has {found}",
+        path.display()
+    )]
+    NothingToCompare {
+        /// The file.
+        path: PathBuf,
+        /// Names of the outputs that there are formulas for.
+        known: String,
+        /// Names of the tensors that it has.
+        found: String,
+    },
+}

@@ -1,0 +1,157 @@
+//! What a comparison found.
+
+use std::fmt;
+
+use janus_runtime::GraphKind;
+use serde::Serialize;
+
+/// What [`validate`](crate::validate) found. Prints as a table.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// One row for every tensor that was compared, in the order in which they are computed.
+    pub rows: Vec<Row>,
+    /// Tensors that were not compared, and why.
+    pub not_checked: Vec<NotChecked>,
+}
+
+impl Report {
+    /// Whether every tensor that was compared is within its tolerance.
+    pub fn passed(&self) -> bool {
+        self.rows.iter().all(|row| row.passed)
+    }
+}
+
+/// One tensor, compared.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// Its name in the golden file.
+    pub name: String,
+    /// The graphs that it was computed by, in order.
+    pub graphs: Vec<GraphKind>,
+    /// Extent of each axis.
+    pub shape: Vec<usize>,
+    /// `‖found − expected‖ / ‖expected‖`, Euclidean norms over all elements.
+    pub relative_error: f64,
+    /// The element that is farthest off.
+    pub max_abs: MaxAbs,
+    /// How many elements differ: for integers, which have to be equal.
+    pub differing: Option<usize>,
+    /// The largest relative error that passes; 0 for integers.
+    pub tolerance: f64,
+    /// Whether the relative error is at most the tolerance.
+    pub passed: bool,
+}
+
+/// The element that is farthest off.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MaxAbs {
+    /// `|found − expected|`.
+    pub value: f64,
+    /// Its index, one number for each axis.
+    pub at: Vec<usize>,
+    /// What the graphs gave.
+    pub found: f64,
+    /// What the golden file has.
+    pub expected: f64,
+}
+
+/// A tensor that was not compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotChecked {
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a tensor was not compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The golden file does not have it.
+    Absent,
+    /// The golden file lacks this input.
+    Needs(String),
+    /// It belongs to JanusFlow.
+    NotSupportedYet,
+    /// There is no formula of this name.
+    Unknown,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("not in the file"),
+            Self::Needs(input) => write!(f, "needs `{input}`, which is not in the file"),
+            Self::NotSupportedYet => f.write_str("JanusFlow is not supported yet"),
+            Self::Unknown => f.write_str("there is no formula of this name"),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = Columns::of(&self.rows);
+        columns.heading(f)?;
+        for row in &self.rows {
+            columns.row(f, row)?;
+        }
+        for tensor in &self.not_checked {
+            let name = tensor.name.escape_debug().to_string();
+            writeln!(f, "      {name:0$}  not checked: {1}", columns.name, tensor.reason)?;
+        }
+        let passed = self.rows.iter().filter(|row| row.passed).count();
+        write!(f, "{passed} of {} tensors within tolerance", self.rows.len())
+    }
+}
+
+/// Widths of the columns that differ from table to table.
+struct Columns {
+    name: usize,
+    shape: usize,
+}
+
+impl Columns {
+    fn of(rows: &[Row]) -> Self {
+        let widest = |width: fn(&Row) -> usize| rows.iter().map(width).max().unwrap_or(0);
+        Self {
+            name: widest(|row| row.name.len()).max("tensor".len()),
+            shape: widest(|row| format!("{:?}", row.shape).len()).max("shape".len()),
+        }
+    }
+
+    fn heading(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, shape } = self;
+        writeln!(
+            f,
+            "      {:name$}  {:shape$}  relative error  at most  largest difference",
+            "tensor", "shape"
+        )
+    }
+
+    fn row(&self, f: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
+        let verdict = if row.passed { "ok" } else { "FAIL" };
+        let shape = format!("{:?}", row.shape);
+        write!(f, "{verdict:4}  {:1$}  {shape:2$}  ", row.name, self.name, self.shape)?;
+        match row.differing {
+            Some(count) => write!(f, "{:<14}  {:<7}  ", format!("{count} differ"), "0")?,
+            None => write!(f, "{:<14.2e}  {:<7.0e}  ", row.relative_error, row.tolerance)?,
+        }
+        writeln!(f, "{}", row.max_abs)?;
+        if !row.passed {
+            let graphs: Vec<_> = row.graphs.iter().map(|graph| graph.name()).collect();
+            writeln!(f, "      computed by {}", graphs.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for MaxAbs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { value, at, found, expected } = self;
+        if *value == 0.0 {
+            return f.write_str("none");
+        }
+        write!(f, "{value:.2e} at {at:?}: {found} for {expected}")
+    }
+}
