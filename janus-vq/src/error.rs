@@ -1,57 +1,44 @@
-//! Why tokens could not be decoded or pictures not be encoded.
+//! Why pictures and image tokens could not be turned into each other.
 
-use janus_runtime::GraphKind;
+use ndarray::{Array, ArrayD, Dimension, IntoDimension};
 
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why tokens could not be decoded or pictures not be encoded.
+/// Why pictures and image tokens could not be turned into each other.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The model could not be opened or a graph could not be run.
+    /// A graph could not be opened or run.
     #[error(transparent)]
     Runtime(#[from] janus_runtime::Error),
-    /// A graph gave a tensor of another shape than the model's numbers say.
-    #[error("graph `{graph}` gave `{tensor}` of shape {found:?}; expected {expected:?}")]
-    OutputShape {
-        /// The graph.
-        graph: GraphKind,
-        /// The tensor.
-        tensor: &'static str,
-        /// Its shape.
-        found: Vec<usize>,
-        /// The shape it should have.
-        expected: Vec<usize>,
-    },
-    /// A picture has too few tokens, or too many.
-    #[error("picture {picture} has {found} image tokens; the model's pictures have {expected}")]
+    /// A picture has more or fewer tokens than the grid has places.
+    #[error("picture {picture} has {found} image tokens; the grid has {expected}")]
     TokenCount {
         /// Which picture, from 0.
         picture: usize,
         /// Its tokens.
         found: usize,
-        /// Tokens of a picture of this model.
+        /// Places of the grid.
         expected: usize,
     },
-    /// A token is not in the codebook.
+    /// A token is outside of the codebook.
     #[error(
-        "image token {position} of picture {picture} is {found}; \
-         the codebook has {codebook_size} entries"
+        "image token {token} at {position} of picture {picture} is outside of the codebook of {limit}"
     )]
-    TokenRange {
+    Token {
         /// Which picture, from 0.
         picture: usize,
-        /// Which of its tokens, from 0, in raster order.
+        /// Where in raster order, from 0.
         position: usize,
-        /// Its value.
-        found: i64,
-        /// Number of codes.
-        codebook_size: usize,
+        /// The token.
+        token: i64,
+        /// Size of the codebook.
+        limit: usize,
     },
-    /// A picture without width or height cannot be encoded.
-    #[error("picture {picture} is {width} × {height} pixels large")]
-    NoPixels {
+    /// A picture has no pixels.
+    #[error("picture {picture} is {width} × {height} pixels")]
+    EmptyPicture {
         /// Which picture, from 0.
         picture: usize,
         /// Its width.
@@ -59,4 +46,32 @@ pub enum Error {
         /// Its height.
         height: u32,
     },
+    /// A graph gave pixels or tokens of another shape than the tokenizer's.
+    #[error("`{tensor}` has shape {found:?}; the tokenizer's is {expected:?}")]
+    Shape {
+        /// The tensor.
+        tensor: &'static str,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape it should have.
+        expected: Vec<usize>,
+    },
+}
+
+/// What a graph gave, once it has the shape that the model's numbers say.
+pub(crate) fn with_shape<T, S: IntoDimension>(
+    tensor: &'static str,
+    output: ArrayD<T>,
+    shape: S,
+) -> Result<Array<T, S::Dim>> {
+    let found = output.shape().to_vec();
+    let expected = shape.into_dimension();
+    match output.into_dimensionality::<S::Dim>() {
+        Ok(output) if output.raw_dim() == expected => Ok(output),
+        _ => Err(Error::Shape {
+            tensor,
+            found,
+            expected: expected.slice().to_vec(),
+        }),
+    }
 }

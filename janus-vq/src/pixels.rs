@@ -1,145 +1,124 @@
-//! Pictures as the VQ tokenizer computes with them: `[n, 3, h, w]`, −1 for 0 and 1 for 255.
+//! Pictures as numbers from −1 to 1, and back.
 
 use std::array;
 
-use image::imageops::{self, FilterType};
+use image::imageops::{FilterType, crop_imm, resize};
 use image::{Rgb, RgbImage};
-use ndarray::{Array4, ArrayView4, Axis};
+use ndarray::{Array4, ArrayView3, ArrayView4, Axis};
 
 use crate::error::{Error, Result};
 
-/// Makes every picture `side` × `side` large and takes it to `[n, 3, side, side]`.
+/// Pictures as the tokenizer was trained on them, `[n, 3, size, size]`, −1 to 1: the short side
+/// scaled to `size`, the long one cropped around its middle.
 ///
-/// As in training, of a picture that is not square the middle is kept and the short side becomes
-/// `side` long. A square picture of that size keeps its pixels. Others are resized by a bicubic
-/// filter (Catmull-Rom), which widens with the reduction: which one training used is not
-/// published.
+/// The papers do not say which filter they scale with; Lanczos is used here. A square picture of
+/// the right size keeps its pixels.
 ///
 /// # Errors
 ///
-/// [`Error::NoPixels`] where a picture has no width or no height.
-pub fn pixels_from_images(pictures: &[RgbImage], side: usize) -> Result<Array4<f32>> {
+/// [`Error::EmptyPicture`] where a picture has no pixels.
+pub fn pixels_from_pictures(pictures: &[RgbImage], size: usize) -> Result<Array4<f32>> {
+    // Reference arithmetic: to 0…1, then mean and deviation of one half.
     let levels: [f32; 256] = array::from_fn(|byte| (byte as f32 / 255.0 - 0.5) / 0.5);
-    let mut pixels = Array4::zeros((pictures.len(), 3, side, side));
-    for (index, (picture, mut planes)) in pictures.iter().zip(pixels.outer_iter_mut()).enumerate() {
+    let mut pixels = Array4::zeros((pictures.len(), 3, size, size));
+    for (i, (picture, mut planes)) in pictures.iter().zip(pixels.outer_iter_mut()).enumerate() {
         let (width, height) = picture.dimensions();
         if width == 0 || height == 0 {
-            return Err(Error::NoPixels {
-                picture: index,
+            return Err(Error::EmptyPicture {
+                picture: i,
                 width,
                 height,
             });
         }
-        let square = square(picture, side as u32);
-        for (channel, mut plane) in planes.outer_iter_mut().enumerate() {
+        let square = cropped(picture, size as u32);
+        for (c, mut plane) in planes.outer_iter_mut().enumerate() {
             for (value, pixel) in plane.iter_mut().zip(square.pixels()) {
-                *value = levels[usize::from(pixel[channel])];
+                *value = levels[usize::from(pixel[c])];
             }
         }
     }
     Ok(pixels)
 }
 
-/// The pictures in `pixels`, `[n, 3, h, w]`, brought back to bytes as DeepSeek's code does it:
-/// what exceeds −1 to 1 is clipped, and the fraction of a level is cut off.
+fn cropped(picture: &RgbImage, size: u32) -> RgbImage {
+    let (width, height) = picture.dimensions();
+    if (width, height) == (size, size) {
+        return picture.clone();
+    }
+    let short = width.min(height);
+    // Cropping before scaling gives the same square and scales less.
+    let middle = crop_imm(
+        picture,
+        (width - short) / 2,
+        (height - short) / 2,
+        short,
+        short,
+    );
+    resize(&middle.to_image(), size, size, FilterType::Lanczos3)
+}
+
+/// Pictures of `pixels [n, 3, h, w]`, rounded as the official code does:
+/// `clip((x + 1) / 2 · 255, 0, 255)`, then cut to a whole number.
 ///
 /// # Panics
 ///
 /// Where there are not three channels.
-pub fn pixels_to_images(pixels: ArrayView4<'_, f32>) -> Vec<RgbImage> {
-    let (_, _, height, width) = pixels.dim();
-    let byte = |value: f32| ((value + 1.0) / 2.0 * 255.0).clamp(0.0, 255.0) as u8;
-    let picture = |index| {
-        let planes = pixels.index_axis(Axis(0), index);
-        RgbImage::from_fn(width as u32, height as u32, |x, y| {
-            Rgb([0, 1, 2].map(|channel| byte(planes[[channel, y as usize, x as usize]])))
-        })
-    };
-    (0..pixels.len_of(Axis(0))).map(picture).collect()
+pub fn pixels_to_pictures(pixels: ArrayView4<'_, f32>) -> Vec<RgbImage> {
+    pixels.axis_iter(Axis(0)).map(to_picture).collect()
 }
 
-/// The middle square of a picture, resized.
-fn square(picture: &RgbImage, side: u32) -> RgbImage {
-    // Cropping before resizing bounds the work for a picture of 8192 × 1 pixels.
-    let short = picture.width().min(picture.height());
-    let left = (picture.width() - short) / 2;
-    let top = (picture.height() - short) / 2;
-    let middle = imageops::crop_imm(picture, left, top, short, short);
-    match short == side {
-        true => middle.to_image(),
-        false => imageops::resize(&*middle, side, side, FilterType::CatmullRom),
-    }
+fn to_picture(pixels: ArrayView3<'_, f32>) -> RgbImage {
+    let (_, height, width) = pixels.dim();
+    // Reference arithmetic: add, halve, scale, in 32 bits and in this order.
+    let byte = |x: f32| ((x + 1.0) / 2.0 * 255.0).clamp(0.0, 255.0) as u8;
+    RgbImage::from_fn(width as u32, height as u32, |x, y| {
+        let (x, y) = (x as usize, y as usize);
+        Rgb([0, 1, 2].map(|c| byte(pixels[[c, y, x]])))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::{arr1, s};
+    use ndarray::Array;
 
     #[test]
-    fn bytes_survive_the_round_trip() {
-        let picture = RgbImage::from_fn(16, 16, |x, y| Rgb([(x * 16 + y) as u8, 0, 255]));
-        let pixels = pixels_from_images(&[picture.clone(), picture.clone()], 16).unwrap();
-        assert_eq!(pixels.shape(), [2, 3, 16, 16]);
-        assert_eq!(pixels.slice(s![0, 1.., 3, 3]), arr1(&[-1.0, 1.0]));
-        for back in pixels_to_images(pixels.view()) {
-            for (a, b) in back.iter().zip(picture.iter()) {
-                // The cast cuts off, so that a level may arrive one below where it started.
-                assert!(b - a <= 1, "{b} became {a}");
-            }
-        }
+    fn bytes_are_cut_not_rounded() {
+        let values = [-2.0, -1.0, -0.999, 0.0, 0.999, 1.0, 3.0];
+        let pixels = Array::from_shape_fn((1, 3, 1, 7), |(_, _, _, x)| values[x]);
+        let picture = &pixels_to_pictures(pixels.view())[0];
+        let row: Vec<_> = picture.pixels().map(|Rgb(p)| p[0]).collect();
+        assert_eq!(row, [0, 0, 0, 127, 254, 255, 255]);
     }
 
     #[test]
-    fn values_are_clipped_and_cut_off() {
-        for (value, byte) in [
-            (-1.0, 0),
-            (1.0, 255),
-            (-1.5, 0),
-            (7.0, 255),
-            (0.0, 127),
-            (0.999, 254),
-            (f32::NEG_INFINITY, 0),
-            (f32::INFINITY, 255),
-        ] {
-            let pixels = Array4::from_elem((1, 3, 1, 1), value);
-            assert_eq!(
-                pixels_to_images(pixels.view())[0].as_raw(),
-                &[byte; 3],
-                "{value}"
-            );
+    fn every_byte_survives_the_way_there_and_back() {
+        let picture = RgbImage::from_fn(16, 16, |x, y| {
+            let byte = (y * 16 + x) as u8;
+            Rgb([byte, 255 - byte, byte / 2])
+        });
+        let pixels = pixels_from_pictures(std::slice::from_ref(&picture), 16).unwrap();
+        // Cutting may lose one step, never more.
+        for (a, b) in pixels_to_pictures(pixels.view())[0]
+            .iter()
+            .zip(picture.iter())
+        {
+            assert!(b - a <= 1, "{a} for {b}");
         }
     }
 
     #[test]
     fn the_middle_is_kept() {
-        // Red, then a square of green, then blue.
-        let stripes = |at: u32| match at {
-            0..10 => Rgb([255, 0, 0]),
-            10..30 => Rgb([0, 255, 0]),
-            _ => Rgb([0, 0, 255]),
-        };
-        for side in [20, 10, 40] {
-            for picture in [
-                RgbImage::from_fn(40, 20, |x, _| stripes(x)),
-                RgbImage::from_fn(20, 40, |_, y| stripes(y)),
-            ] {
-                let square = square(&picture, side);
-                assert_eq!(square.dimensions(), (side, side));
-                assert!(square.pixels().all(|pixel| *pixel == Rgb([0, 255, 0])));
-            }
+        let picture = RgbImage::from_fn(60, 20, |x, _| Rgb([if x / 20 == 1 { 255 } else { 0 }; 3]));
+        let pixels = pixels_from_pictures(&[picture], 10).unwrap();
+        assert_eq!(pixels.dim(), (1, 3, 10, 10));
+        assert!(pixels.iter().all(|&x| x == 1.0));
+        // A stripe of one pixel is scaled as a square of one pixel, not as a square of 8192.
+        for (width, height) in [(1, 1), (8192, 1), (1, 8192)] {
+            let pixels = pixels_from_pictures(&[RgbImage::new(width, height)], 10).unwrap();
+            assert!(pixels.iter().all(|&x| x == -1.0));
         }
-    }
-
-    #[test]
-    fn any_shape_is_encoded_or_named() {
-        for (width, height) in [(1, 1), (8192, 1), (1, 8192), (3, 2)] {
-            let picture = RgbImage::new(width, height);
-            let pixels = pixels_from_images(&[picture], 32).unwrap();
-            assert_eq!(pixels.shape(), [1, 3, 32, 32]);
-        }
-        let error = pixels_from_images(&[RgbImage::new(1, 1), RgbImage::new(5, 0)], 32);
-        let message = error.unwrap_err().to_string();
-        assert_eq!(message, "picture 1 is 5 × 0 pixels large");
+        let empty = pixels_from_pictures(&[RgbImage::new(0, 5)], 10).unwrap_err();
+        assert_eq!(empty.to_string(), "picture 0 is 0 × 5 pixels");
     }
 }

@@ -1,14 +1,12 @@
-//! Pictures as grids of codebook indices.
+//! Pictures as grids of image tokens.
 
+use janus_runtime::ImageToken;
 use janus_runtime::manifest::VqConfig;
-use janus_runtime::{ImageToken, Token};
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2};
 
 use crate::error::{Error, Result};
 
-/// Pictures as grids of codebook indices: a row for each, its grid in raster order.
-///
-/// Every row is complete and every token is in the codebook of the model that it was made for.
+/// Image tokens of `n` pictures, each a grid in raster order: token *t* is in row *t* / columns.
 ///
 /// ```
 /// use janus_runtime::{ImageToken, manifest::VqConfig};
@@ -17,172 +15,177 @@ use crate::error::{Error, Result};
 /// let config = VqConfig { codebook_size: 128, grid: [2, 2], image_size: 32 };
 /// let [sky, sea] = [ImageToken(7), ImageToken(100)];
 ///
-/// let tokens = ImageTokens::from_rows(&[vec![sky, sky, sea, sea]], &config)?;
+/// let tokens = ImageTokens::from_rows(&[[sky, sky, sea, sea]], &config)?;
 /// assert_eq!(tokens.view(), ndarray::arr2(&[[7, 7, 100, 100]]));
 ///
-/// let unfinished = ImageTokens::padded(&[vec![sky, sky, sea]], sea, &config)?;
+/// let unfinished = ImageTokens::padded(&[[sky, sky, sea]], sea, &config)?;
 /// assert_eq!(unfinished, tokens);
 /// # Ok::<(), janus_vq::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImageTokens(Array2<i64>);
+pub struct ImageTokens {
+    /// `[n, tokens]`, every one inside the codebook.
+    indices: Array2<i64>,
+}
 
 impl ImageTokens {
     /// Takes the tokens of each picture.
     ///
     /// # Errors
     ///
-    /// [`Error::TokenCount`] where a picture is not complete, [`Error::TokenRange`] where a token
-    /// is not in the codebook.
-    pub fn from_rows(rows: &[Vec<ImageToken>], config: &VqConfig) -> Result<Self> {
+    /// [`Error::TokenCount`] where a row does not fill the grid, [`Error::Token`] where a token is
+    /// outside of the codebook.
+    pub fn from_rows<R: AsRef<[ImageToken]>>(rows: &[R], config: &VqConfig) -> Result<Self> {
         let expected = config.num_tokens();
-        let differs = |row: &Vec<ImageToken>| row.len() != expected;
-        if let Some(picture) = rows.iter().position(differs) {
-            return Err(Error::TokenCount {
-                picture,
-                found: rows[picture].len(),
-                expected,
-            });
+        for (picture, row) in rows.iter().map(AsRef::as_ref).enumerate() {
+            if row.len() != expected {
+                return Err(Error::TokenCount {
+                    picture,
+                    found: row.len(),
+                    expected,
+                });
+            }
         }
-        let index = |(picture, position): (usize, usize)| rows[picture][position].index().into();
-        Self::checked(Array2::from_shape_fn((rows.len(), expected), index), config)
-    }
-
-    /// Takes the tokens of pictures that may be incomplete, `fill` standing for those to come.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TokenCount`] where a picture has too many tokens, [`Error::TokenRange`] where a
-    /// token, or `fill`, is not in the codebook.
-    pub fn padded(rows: &[Vec<ImageToken>], fill: ImageToken, config: &VqConfig) -> Result<Self> {
-        let complete = |row: &Vec<ImageToken>| {
-            let missing = config.num_tokens().saturating_sub(row.len());
-            [row.as_slice(), &vec![fill; missing]].concat()
+        let at = |(picture, position): (usize, usize)| {
+            let row: &[ImageToken] = rows[picture].as_ref();
+            i64::from(row[position].0)
         };
-        Self::from_rows(&rows.iter().map(complete).collect::<Vec<_>>(), config)
+        Self::from_indices(Array2::from_shape_fn((rows.len(), expected), at), config)
     }
 
-    /// Takes indices `[n, tokens]`, as graphs give them.
+    /// Takes the tokens of pictures that are still being drawn; `fill` stands for those to come.
     ///
     /// # Errors
     ///
-    /// [`Error::TokenCount`] where a picture is not complete, [`Error::TokenRange`] where a token
-    /// is not in the codebook.
+    /// As [`ImageTokens::from_rows`]; a row may be short, but not too long.
+    pub fn padded<R: AsRef<[ImageToken]>>(
+        rows: &[R],
+        fill: ImageToken,
+        config: &VqConfig,
+    ) -> Result<Self> {
+        let filled = rows.iter().map(|row| {
+            let mut row = row.as_ref().to_vec();
+            row.resize(row.len().max(config.num_tokens()), fill);
+            row
+        });
+        Self::from_rows(&filled.collect::<Vec<_>>(), config)
+    }
+
+    /// Takes indices into the codebook, `[n, tokens]`.
+    ///
+    /// # Errors
+    ///
+    /// As [`ImageTokens::from_rows`].
     pub fn from_indices(indices: Array2<i64>, config: &VqConfig) -> Result<Self> {
-        let (found, expected) = (indices.len_of(Axis(1)), config.num_tokens());
-        if found != expected {
+        let (expected, limit) = (config.num_tokens(), config.codebook_size);
+        if indices.ncols() != expected {
             return Err(Error::TokenCount {
                 picture: 0,
-                found,
+                found: indices.ncols(),
                 expected,
             });
         }
-        Self::checked(indices, config)
-    }
-
-    fn checked(indices: Array2<i64>, config: &VqConfig) -> Result<Self> {
-        let codebook_size = config.codebook_size;
-        let known = |index: i64| usize::try_from(index).is_ok_and(|index| index < codebook_size);
-        match indices.indexed_iter().find(|(_, index)| !known(**index)) {
-            Some(((picture, position), &found)) => Err(Error::TokenRange {
-                picture,
-                position,
-                found,
-                codebook_size,
-            }),
-            None => Ok(Self(indices)),
+        for ((picture, position), &token) in indices.indexed_iter() {
+            if !usize::try_from(token).is_ok_and(|token| token < limit) {
+                return Err(Error::Token {
+                    picture,
+                    position,
+                    token,
+                    limit,
+                });
+            }
         }
+        Ok(Self { indices })
     }
 
     /// Number of pictures.
     pub fn len(&self) -> usize {
-        self.0.len_of(Axis(0))
+        self.indices.nrows()
     }
 
-    /// Whether there are none.
+    /// Whether there are no pictures.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The indices, `[n, tokens]`.
-    pub fn view(&self) -> ArrayView2<'_, i64> {
-        self.0.view()
+    /// The tokens of a picture, in raster order.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such picture.
+    pub fn row(&self, picture: usize) -> impl ExactSizeIterator<Item = ImageToken> {
+        // `from_indices` made sure that every index is inside a codebook.
+        self.indices
+            .row(picture)
+            .to_vec()
+            .into_iter()
+            .map(|token| ImageToken(token as u32))
     }
 
-    /// The tokens of each picture.
-    pub fn to_rows(&self) -> Vec<Vec<ImageToken>> {
-        // No index exceeds the codebook's size, which the manifest bounds.
-        let token = |index: &i64| ImageToken(*index as u32);
-        let rows = self.0.outer_iter();
-        rows.map(|row| row.iter().map(token).collect()).collect()
+    /// Indices into the codebook, `[n, tokens]`.
+    pub fn view(&self) -> ArrayView2<'_, i64> {
+        self.indices.view()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::arr2;
 
     const CONFIG: VqConfig = VqConfig {
-        codebook_size: 16,
-        grid: [2, 3],
-        image_size: 48,
+        codebook_size: 10,
+        grid: [2, 2],
+        image_size: 32,
     };
 
-    fn tokens<const N: usize>(indices: [u32; N]) -> Vec<ImageToken> {
-        indices.map(ImageToken).into()
+    fn tokens(row: &[u32]) -> Vec<ImageToken> {
+        row.iter().copied().map(ImageToken).collect()
     }
 
     #[test]
     fn rows_go_in_and_come_out() {
-        let rows = vec![tokens([0, 1, 2, 3, 4, 15]), tokens([5; 6])];
+        let rows = [tokens(&[0, 9, 3, 4]), tokens(&[1, 1, 1, 1])];
         let grid = ImageTokens::from_rows(&rows, &CONFIG).unwrap();
         assert_eq!(grid.len(), 2);
-        assert_eq!(grid.to_rows(), rows);
-        let same = ImageTokens::from_indices(grid.view().to_owned(), &CONFIG).unwrap();
-        assert_eq!(same, grid);
-        assert!(ImageTokens::from_rows(&[], &CONFIG).unwrap().is_empty());
+        assert_eq!(grid.row(0).collect::<Vec<_>>(), rows[0]);
     }
 
     #[test]
     fn unfinished_rows_are_filled() {
-        let rows = [tokens([]), tokens([7, 8]), tokens([1; 6])];
+        let rows = [tokens(&[]), tokens(&[7, 8]), tokens(&[1, 2, 3, 4])];
         let grid = ImageTokens::padded(&rows, ImageToken(9), &CONFIG).unwrap();
-        let expected = arr2(&[[9, 9, 9, 9, 9, 9], [7, 8, 9, 9, 9, 9], [1, 1, 1, 1, 1, 1]]);
-        assert_eq!(grid.view(), expected);
+        assert_eq!(
+            grid.view(),
+            ndarray::arr2(&[[9, 9, 9, 9], [7, 8, 9, 9], [1, 2, 3, 4]])
+        );
+        assert!(ImageTokens::padded(&rows, ImageToken(10), &CONFIG).is_err());
+        let long = ImageTokens::padded(&[tokens(&[0; 5])], ImageToken(0), &CONFIG).unwrap_err();
+        assert_eq!(
+            long.to_string(),
+            "picture 0 has 5 image tokens; the grid has 4"
+        );
     }
 
     #[test]
-    fn errors_name_picture_position_and_limit() {
-        let whole = tokens([0; 6]);
-        let message = |result: Result<ImageTokens>| result.unwrap_err().to_string();
-        for (result, expected) in [
+    fn what_is_wrong_is_named() {
+        for (rows, message) in [
             (
-                ImageTokens::from_rows(&[whole.clone(), tokens([0; 5])], &CONFIG),
-                "picture 1 has 5 image tokens; the model's pictures have 6",
+                vec![tokens(&[0; 4]), tokens(&[0; 3])],
+                "picture 1 has 3 image tokens; the grid has 4",
             ),
             (
-                ImageTokens::padded(&[tokens([0; 7])], ImageToken(0), &CONFIG),
-                "picture 0 has 7 image tokens; the model's pictures have 6",
-            ),
-            (
-                ImageTokens::from_rows(&[whole, tokens([0, 0, 16, 0, 0, 0])], &CONFIG),
-                "image token 2 of picture 1 is 16; the codebook has 16 entries",
-            ),
-            (
-                ImageTokens::padded(&[tokens([1])], ImageToken(u32::MAX), &CONFIG),
-                "image token 1 of picture 0 is 4294967295; the codebook has 16 entries",
-            ),
-            (
-                ImageTokens::from_indices(arr2(&[[0, 0, 0, 0, 0, -1]]), &CONFIG),
-                "image token 5 of picture 0 is -1; the codebook has 16 entries",
-            ),
-            (
-                ImageTokens::from_indices(arr2(&[[0, 0]]), &CONFIG),
-                "picture 0 has 2 image tokens; the model's pictures have 6",
+                vec![tokens(&[0, 1, 10, 2])],
+                "image token 10 at 2 of picture 0 is outside of the codebook of 10",
             ),
         ] {
-            assert_eq!(message(result), expected);
+            assert_eq!(
+                ImageTokens::from_rows(&rows, &CONFIG)
+                    .unwrap_err()
+                    .to_string(),
+                message
+            );
         }
+        let negative = Array2::from_elem((1, 4), -1);
+        assert!(ImageTokens::from_indices(negative, &CONFIG).is_err());
     }
 }

@@ -55,10 +55,12 @@ def image_loss(model, batch):
     return loss.sum(), tokens.numel(), loss[shapes].sum().item(), int(shapes.sum())
 
 
-def question_batches(rng, encoder, count):
+def question_batches(rng, encoder, count, shares):
+    """(prompt ids, answer ids, question) triples; `shares` of the types, or None for those of the world."""
     rows = []
     for _ in range(count):
-        question = random_question(rng)
+        kind = rng.choices(list(shares), list(shares.values()))[0] if shares else None
+        question = random_question(rng, kind)
         rows.append((encoder.question(question.text), encoder.answer(question.answer), question))
     return grouped(rows, lambda row: len(row[0]) + len(row[1]))
 
@@ -92,7 +94,7 @@ def losses(model, encoder, config, settings):
         for batch in drawing_batches(rng, encoder, settings["drawing_rows"], share):
             loss, n, on_shapes, shapes = image_loss(model, batch)
             yield loss / total, {"image": (loss.detach(), n), "shapes": (on_shapes, shapes)}
-        batches = question_batches(rng, encoder, settings["question_rows"])
+        batches = question_batches(rng, encoder, settings["question_rows"], settings.get("questions"))
         total = sum(len(answer) for batch in batches for _, answer, _ in batch)
         for batch in batches:
             loss, n = answer_loss(model, batch)

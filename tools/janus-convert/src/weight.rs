@@ -1,10 +1,13 @@
 //! Tensors of the checkpoint on their way into a graph: stacked, transposed and narrowed, in pieces.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 
-use crate::checkpoint::{Checkpoint, TensorRef};
+use crate::checkpoint::{CHUNK, Checkpoint, TensorRef};
 use crate::error::{Error, Result};
 use crate::onnx::{DType, GraphBuilder, Sink, TensorData, Value};
 
@@ -83,9 +86,7 @@ pub(crate) struct Computed(pub(crate) Vec<f32>);
 
 impl TensorData for Computed {
     fn write(&self, sink: &mut Sink<'_>) -> Result<()> {
-        let mut bytes = Vec::with_capacity(self.0.len() * DType::F32.size());
-        encode(&self.0, DType::F32, &mut bytes);
-        sink(&bytes)
+        sink(&little_endian(&self.0))
     }
 }
 
@@ -96,14 +97,10 @@ struct RowMajor {
 
 impl TensorData for RowMajor {
     fn write(&self, sink: &mut Sink<'_>) -> Result<()> {
-        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(self.dtype);
         for part in &self.weight.tensors {
-            self.weight.open(part)?.for_each_f32_chunk(|values| {
-                check_range(values, self.dtype, part)?;
-                bytes.clear();
-                encode(values, self.dtype, &mut bytes);
-                sink(&bytes)
-            })?;
+            let tensor = self.weight.open(part)?;
+            tensor.for_each_f32_chunk(|values| encoder.write(values, |_| part, sink))?;
         }
         Ok(())
     }
@@ -121,15 +118,13 @@ impl TensorData for Transposed {
     fn write(&self, sink: &mut Sink<'_>) -> Result<()> {
         let panel_columns = (PANEL_BYTES / (self.rows * 4).max(1)).clamp(1, self.columns);
         let mut panel = vec![0.0; panel_columns * self.rows];
-        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(self.dtype);
         for first in (0..self.columns).step_by(panel_columns) {
             let columns = first..(first + panel_columns).min(self.columns);
             let panel = &mut panel[..columns.len() * self.rows];
             self.fill(panel, columns)?;
-            for values in panel.chunks(1 << 20) {
-                bytes.clear();
-                encode(values, self.dtype, &mut bytes);
-                sink(&bytes)?;
+            for column in panel.chunks(self.rows * (CHUNK / self.rows).max(1)) {
+                encoder.write(column, |i| self.part_of(i % self.rows), sink)?;
             }
         }
         Ok(())
@@ -138,8 +133,8 @@ impl TensorData for Transposed {
 
 impl Transposed {
     /// Reads all rows and keeps some of their columns, each as a row of `panel`.
-    fn fill(&self, panel: &mut [f32], columns: std::ops::Range<usize>) -> Result<()> {
-        let rows_at_a_time = ((1 << 20) / self.columns).clamp(1, self.rows);
+    fn fill(&self, panel: &mut [f32], columns: Range<usize>) -> Result<()> {
+        let rows_at_a_time = (CHUNK / self.columns).clamp(1, self.rows);
         let mut buffer = vec![0.0; rows_at_a_time * self.columns];
         let mut row = 0;
         for part in &self.weight.tensors {
@@ -148,7 +143,6 @@ impl Transposed {
                 let count = rows_at_a_time.min(part.shape[0] - start);
                 let values = &mut buffer[..count * self.columns];
                 tensor.read_f32_range(start * self.columns, values)?;
-                check_range(values, self.dtype, part)?;
                 for (i, tile) in values.chunks(TILE * self.columns).enumerate() {
                     self.turn(tile, panel, row + i * TILE, columns.clone());
                 }
@@ -158,8 +152,19 @@ impl Transposed {
         Ok(())
     }
 
+    /// The tensor that a row comes from.
+    fn part_of(&self, mut row: usize) -> &Part {
+        let parts = &self.weight.tensors;
+        let found = parts.iter().find(|part| {
+            let within = row < part.shape[0];
+            row = row.saturating_sub(part.shape[0]);
+            within
+        });
+        found.unwrap_or(&parts[0])
+    }
+
     /// Copies a few rows into as many columns of the panel, from `at` on.
-    fn turn(&self, tile: &[f32], panel: &mut [f32], at: usize, columns: std::ops::Range<usize>) {
+    fn turn(&self, tile: &[f32], panel: &mut [f32], at: usize, columns: Range<usize>) {
         for (column, to) in columns.zip(panel.chunks_exact_mut(self.rows)) {
             for (to, from) in to[at..].iter_mut().zip(tile.chunks_exact(self.columns)) {
                 *to = from[column];
@@ -168,21 +173,47 @@ impl Transposed {
     }
 }
 
-/// Refuses values that 16 bits cannot hold.
-fn check_range(values: &[f32], dtype: DType, part: &Part) -> Result<()> {
-    if dtype != DType::F16 {
-        return Ok(());
+/// Gives values as `dtype` to a sink.
+struct Encoder {
+    dtype: DType,
+    halves: Vec<f16>,
+}
+
+impl Encoder {
+    fn new(dtype: DType) -> Self {
+        Self { dtype, halves: Vec::new() }
     }
-    let too_large = |value: &&f32| value.is_finite() && f16::from_f32(**value).is_infinite();
-    match values.iter().find(too_large) {
-        None => Ok(()),
-        Some(&value) => Err(Error::HalfRange { tensor: part.name.clone(), value }),
+
+    /// Refuses values that 16 bits cannot hold; those that were not finite before stay so.
+    /// `part_of` tells which tensor the value at an index comes from.
+    fn write<'a>(
+        &mut self,
+        values: &[f32],
+        part_of: impl Fn(usize) -> &'a Part,
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
+        if self.dtype != DType::F16 {
+            return sink(&little_endian(values));
+        }
+        self.halves.resize(values.len(), f16::ZERO);
+        self.halves.convert_from_f32_slice(values);
+        let infinite = |half: &f16| half.to_bits() & 0x7fff == f16::INFINITY.to_bits();
+        if self.halves.iter().any(infinite) {
+            let mut pairs = self.halves.iter().zip(values);
+            if let Some(i) = pairs.position(|(half, v)| infinite(half) && v.is_finite()) {
+                let tensor = part_of(i).name.clone();
+                return Err(Error::HalfRange { tensor, value: values[i] });
+            }
+        }
+        sink(&little_endian(&self.halves))
     }
 }
 
-fn encode(values: &[f32], dtype: DType, bytes: &mut Vec<u8>) {
-    match dtype {
-        DType::F16 => bytes.extend(values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes())),
-        _ => bytes.extend(values.iter().flat_map(|v| v.to_le_bytes())),
+/// The bytes of numbers, as ONNX stores them.
+fn little_endian<T: bytemuck::NoUninit>(values: &[T]) -> Cow<'_, [u8]> {
+    let bytes: &[u8] = bytemuck::cast_slice(values);
+    if cfg!(target_endian = "little") {
+        return Cow::Borrowed(bytes);
     }
+    Cow::Owned(bytes.chunks(size_of::<T>()).flat_map(|number| number.iter().rev().copied()).collect())
 }

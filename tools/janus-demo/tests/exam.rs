@@ -1,5 +1,7 @@
 //! The examination gives examinees of known ability the rates that they deserve.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod examinees;
 mod notation;
 

@@ -1,5 +1,7 @@
 //! The judge reads what was drawn, and rejects what was not asked for.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod notation;
 
 use image::imageops::{self, FilterType};

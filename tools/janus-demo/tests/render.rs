@@ -4,6 +4,8 @@
 //! `tools/demo-model/world.py` draws them: every pair of kind and colour, every cell, both sizes and
 //! both backgrounds.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use image::GenericImageView;
 use janus_demo::{Background, Cell, Colour, Kind, Scene, Shape, Size, World, render};
 use serde::Deserialize;

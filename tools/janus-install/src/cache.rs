@@ -95,7 +95,7 @@ impl Cache {
             directory: self.directory.clone(),
             _file: file,
         };
-        lock.delete_unfinished()?;
+        lock.delete_unfinished();
         Ok(lock)
     }
 }
@@ -138,18 +138,19 @@ impl Lock {
     }
 
     /// Deletes what interrupted installs left behind: nobody but the holder of the lock installs.
-    fn delete_unfinished(&self) -> Result<()> {
-        let entries = fs::read_dir(&self.directory).map_err(|source| Error::Read {
-            path: self.directory.clone(),
-            source,
-        })?;
-        for entry in entries.flatten() {
+    ///
+    /// A client that outlived its install may still write there; what cannot be deleted now is
+    /// left to the next one.
+    fn delete_unfinished(&self) {
+        for entry in fs::read_dir(&self.directory)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
-                let path = entry.path();
-                fs::remove_dir_all(&path).map_err(|source| Error::Write { path, source })?;
+                let _ = fs::remove_dir_all(entry.path());
             }
         }
-        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::error::{Error, in_full};
+use crate::error::in_full;
 use crate::find::{Library, file_names, find, verify};
 use crate::flavour::{Flavour, Platform};
 use crate::record;
@@ -141,8 +141,7 @@ fn integrity(library: &Library) -> Integrity {
     }
     match verify(library) {
         Ok(()) => Integrity::Unchanged,
-        Err(error @ Error::Read { .. }) => Integrity::Changed(in_full(&error)),
-        Err(error) => Integrity::Changed(error.to_string()),
+        Err(error) => Integrity::Changed(in_full(&error)),
     }
 }
 

@@ -221,7 +221,7 @@ pub(crate) fn in_directory(
     let name = names
         .iter()
         .filter(|name| platform.is_main_library(name))
-        .max_by_key(|n| n.len())?;
+        .max_by_key(|name| name.len())?;
     Some(of_file(directory.join(name), Some(platform), origin))
 }
 

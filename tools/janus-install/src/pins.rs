@@ -3,6 +3,9 @@
 //! A pin is renewed by fetching the new file with its package client and writing down what came.
 //! The Python tag is always `cp312`, whichever Python is there: only the libraries are taken, and
 //! they are the same in every tag.
+//!
+//! Where a provider is published both inside a library and as a plugin to register
+//! (`onnxruntime-ep-webgpu`), the library is pinned: it needs no second file to agree with.
 
 mod nvidia;
 mod onnxruntime;

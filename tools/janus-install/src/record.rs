@@ -1,10 +1,11 @@
 //! `install.json`: what was installed, from where, with the size and SHA-256 of every file.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::archive::write_through;
 use crate::digest;
 use crate::error::{Error, Result};
 use crate::flavour::{Flavour, Platform, Version};
@@ -109,7 +110,7 @@ impl Record {
             source,
         })?;
         text.push(b'\n');
-        crate::archive::write_through(&path, &mut text.as_slice())?;
+        write_through(&path, &mut text.as_slice())?;
         Ok(())
     }
 
@@ -190,7 +191,7 @@ fn refuse_writable_by_others(path: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Error::WritableByOthers {
-        path: PathBuf::from(path),
+        path: path.to_owned(),
         mode,
     })
 }

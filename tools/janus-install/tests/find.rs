@@ -1,5 +1,7 @@
 //! Where a library is looked for, and in which order.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod registry;
 
 use std::fs;

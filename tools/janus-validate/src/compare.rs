@@ -28,7 +28,11 @@ pub(crate) fn compare(
         Output::I64(a) => (difference(a, &golden.i64(name)?, |id| id as f64), true),
         Output::I32(a) => (difference(a, &golden.i32(name)?, f64::from), true),
     };
-    let Difference { relative_error, max_abs, differing } = difference;
+    let Difference {
+        relative_error,
+        max_abs,
+        differing,
+    } = difference;
     let tolerance = if exact { 0.0 } else { tolerance };
     Ok(Row {
         name: name.to_owned(),
@@ -39,7 +43,11 @@ pub(crate) fn compare(
         differing: exact.then_some(differing),
         tolerance,
         // An error that is not a number is within no tolerance.
-        passed: if exact { differing == 0 } else { relative_error <= tolerance },
+        passed: if exact {
+            differing == 0
+        } else {
+            relative_error <= tolerance
+        },
     })
 }
 
@@ -69,7 +77,11 @@ where
     }
     let (i, value, found_there, expected_there) = worst;
     Difference {
-        relative_error: if square == 0.0 { 0.0 } else { (square / norm).sqrt() },
+        relative_error: if square == 0.0 {
+            0.0
+        } else {
+            (square / norm).sqrt()
+        },
         max_abs: MaxAbs {
             value,
             at: unravel(i, found.shape()),
@@ -103,7 +115,12 @@ mod tests {
         found[[0, 1]] = -0.25;
         let it = difference(&found, &expected, f64::from);
         assert_eq!(it.relative_error, (0.25_f64 + 0.0625).sqrt() / 5.0);
-        let MaxAbs { value, at, found, expected } = it.max_abs;
+        let MaxAbs {
+            value,
+            at,
+            found,
+            expected,
+        } = it.max_abs;
         assert_eq!((value, at, found, expected), (0.5, vec![1, 2], 0.5, 0.0));
         assert_eq!(it.differing, 2);
     }
@@ -121,7 +138,10 @@ mod tests {
         let zeros = Array::<f32, _>::zeros(vec![2]);
         assert_eq!(difference(&zeros, &zeros, f64::from).relative_error, 0.0);
         let ones = &zeros + 1.0;
-        assert_eq!(difference(&ones, &zeros, f64::from).relative_error, f64::INFINITY);
+        assert_eq!(
+            difference(&ones, &zeros, f64::from).relative_error,
+            f64::INFINITY
+        );
     }
 
     #[test]

@@ -84,7 +84,12 @@ pub fn validate(
     let (mut rows, mut not_checked) = (Vec::new(), Vec::new());
     for formula in Formula::ALL {
         let name = formula.name();
-        let mut skip = |reason| not_checked.push(NotChecked { name: name.to_owned(), reason });
+        let mut skip = |reason| {
+            not_checked.push(NotChecked {
+                name: name.to_owned(),
+                reason,
+            })
+        };
         if !golden.contains(name) {
             skip(Reason::Absent);
             continue;

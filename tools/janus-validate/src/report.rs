@@ -98,10 +98,18 @@ impl fmt::Display for Report {
         }
         for tensor in &self.not_checked {
             let name = tensor.name.escape_debug().to_string();
-            writeln!(f, "      {name:0$}  not checked: {1}", columns.name, tensor.reason)?;
+            writeln!(
+                f,
+                "      {name:0$}  not checked: {1}",
+                columns.name, tensor.reason
+            )?;
         }
         let passed = self.rows.iter().filter(|row| row.passed).count();
-        write!(f, "{passed} of {} tensors within tolerance", self.rows.len())
+        write!(
+            f,
+            "{passed} of {} tensors within tolerance",
+            self.rows.len()
+        )
     }
 }
 
@@ -132,10 +140,18 @@ impl Columns {
     fn row(&self, f: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
         let verdict = if row.passed { "ok" } else { "FAIL" };
         let shape = format!("{:?}", row.shape);
-        write!(f, "{verdict:4}  {:1$}  {shape:2$}  ", row.name, self.name, self.shape)?;
+        write!(
+            f,
+            "{verdict:4}  {:1$}  {shape:2$}  ",
+            row.name, self.name, self.shape
+        )?;
         match row.differing {
             Some(count) => write!(f, "{:<14}  {:<7}  ", format!("{count} differ"), "0")?,
-            None => write!(f, "{:<14.2e}  {:<7.0e}  ", row.relative_error, row.tolerance)?,
+            None => write!(
+                f,
+                "{:<14.2e}  {:<7.0e}  ",
+                row.relative_error, row.tolerance
+            )?,
         }
         writeln!(f, "{}", row.max_abs)?;
         if !row.passed {
@@ -148,7 +164,12 @@ impl Columns {
 
 impl fmt::Display for MaxAbs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { value, at, found, expected } = self;
+        let Self {
+            value,
+            at,
+            found,
+            expected,
+        } = self;
         if *value == 0.0 {
             return f.write_str("none");
         }

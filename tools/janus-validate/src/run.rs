@@ -140,7 +140,8 @@ impl<'a> Run<'a> {
     }
 
     fn draw(&mut self) -> Result<Vec<Logits<ImageToken>>> {
-        let prompt = self.tokens::<TokenId, Ix1>(inputs::IMAGE_PROMPT_IDS, &[named("positions")])?;
+        let prompt =
+            self.tokens::<TokenId, Ix1>(inputs::IMAGE_PROMPT_IDS, &[named("positions")])?;
         let tokens = self.image_tokens()?;
         let unconditional = self.unconditional(&prompt.to_vec());
         let (n, count) = tokens.dim();
@@ -228,18 +229,29 @@ impl<'a> Run<'a> {
 
     fn text_ids(&self, name: &str) -> Result<Vec<TokenId>> {
         let shape = [Dim::Fixed(1), named("positions")];
-        Ok(self.tokens::<TokenId, Ix2>(name, &shape)?.into_raw_vec_and_offset().0)
+        Ok(self
+            .tokens::<TokenId, Ix2>(name, &shape)?
+            .into_raw_vec_and_offset()
+            .0)
     }
 
     /// `[n, tokens]`
     fn image_tokens(&self) -> Result<Array2<ImageToken>> {
         let count = self.model.manifest().vq.num_tokens();
-        self.tokens(inputs::IMAGE_FORCED_TOKENS, &[named("n"), Dim::Fixed(count)])
+        self.tokens(
+            inputs::IMAGE_FORCED_TOKENS,
+            &[named("n"), Dim::Fixed(count)],
+        )
     }
 
     /// `[n, 3, side, side]`
     fn pixels(&self, name: &str, side: usize) -> Result<Array4<f32>> {
-        let shape = [named("n"), Dim::Fixed(3), Dim::Fixed(side), Dim::Fixed(side)];
+        let shape = [
+            named("n"),
+            Dim::Fixed(3),
+            Dim::Fixed(side),
+            Dim::Fixed(side),
+        ];
         self.golden.with_shape(name, self.golden.f32(name)?, &shape)
     }
 

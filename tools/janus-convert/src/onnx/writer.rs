@@ -5,6 +5,7 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::mpsc;
 
 use prost::Message;
 
@@ -22,6 +23,9 @@ const INLINE: u64 = 1 << 10;
 const PAGE: u64 = 1 << 16;
 /// Alignment of the others.
 const LINE: u64 = 64;
+
+/// Pieces that may wait to be written.
+const PIECES: usize = 4;
 
 /// Takes the bytes of a weight, piece by piece.
 pub(crate) type Sink<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
@@ -46,6 +50,12 @@ enum Place {
     Inline,
     /// Offset in the file of weights.
     Data(u64),
+}
+
+/// Bytes on their way to the file of weights.
+struct Piece {
+    offset: u64,
+    bytes: Vec<u8>,
 }
 
 impl GraphFile {
@@ -95,7 +105,7 @@ impl GraphFile {
     }
 
     /// Writes both files into `dir`. `progress` is told how many bytes of weights have been
-    /// written since the last time, and may end it.
+    /// made since the last time, and may end it.
     pub(crate) fn write(
         &self,
         dir: &Path,
@@ -103,27 +113,58 @@ impl GraphFile {
     ) -> Result<Vec<WrittenFile>> {
         let mut written = Vec::new();
         if let Some(name) = self.data_file() {
-            let mut file = HashedFile::create(dir, &name)?;
-            for (weight, place) in self.parts.weights.iter().zip(&self.places) {
-                if let Place::Data(offset) = *place {
-                    file.pad_to(offset)?;
-                    weight.data.write(&mut |bytes| {
-                        file.write(bytes)?;
-                        match progress(bytes.len() as u64) {
-                            ControlFlow::Continue(()) => Ok(()),
-                            ControlFlow::Break(()) => Err(Error::Cancelled),
-                        }
-                    })?;
-                    let name = &self.parts.values[weight.value.0].name;
-                    assert_eq!(file.len(), offset + weight.bytes(), "bytes of weight {name}");
-                }
-            }
-            written.push(file.finish()?);
+            let file = HashedFile::create(dir, &name)?;
+            written.push(self.write_weights(file, progress)?);
         }
         let mut file = HashedFile::create(dir, &self.file)?;
         file.write(&self.model()?.encode_to_vec())?;
         written.push(file.finish()?);
         Ok(written)
+    }
+
+    /// Makes the bytes of the weights, while another thread hashes and writes them.
+    fn write_weights(
+        &self,
+        mut file: HashedFile,
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<WrittenFile> {
+        std::thread::scope(|scope| {
+            let (pieces, received) = mpsc::sync_channel::<Piece>(PIECES);
+            let writer = scope.spawn(move || {
+                for Piece { offset, bytes } in received {
+                    file.pad_to(offset)?;
+                    file.write(&bytes)?;
+                }
+                file.finish()
+            });
+            let made = self.make_pieces(&pieces, progress);
+            drop(pieces);
+            let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            // A writer that failed makes the sending fail too, and knows better why.
+            written.and_then(|file| made.map(|()| file))
+        })
+    }
+
+    fn make_pieces(
+        &self,
+        pieces: &mpsc::SyncSender<Piece>,
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<()> {
+        for (weight, place) in self.parts.weights.iter().zip(&self.places) {
+            let Place::Data(start) = *place else { continue };
+            let mut offset = start;
+            weight.data.write(&mut |bytes| {
+                let piece = Piece { offset, bytes: bytes.to_vec() };
+                offset += bytes.len() as u64;
+                match (pieces.send(piece), progress(bytes.len() as u64)) {
+                    (Ok(()), ControlFlow::Continue(())) => Ok(()),
+                    _ => Err(Error::Cancelled),
+                }
+            })?;
+            let name = &self.parts.values[weight.value.0].name;
+            assert_eq!(offset, start + weight.bytes(), "bytes of weight {name}");
+        }
+        Ok(())
     }
 
     fn model(&self) -> Result<proto::Model> {

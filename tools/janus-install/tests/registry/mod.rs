@@ -1,14 +1,15 @@
 //! A package registry in memory: wheels with libraries of a few bytes, and their pins.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::fs;
 use std::io::{Cursor, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use janus_install::seam::{Fetch, Package, Registry, Source};
-use janus_install::{Attempt, Flavour, Platform, Version};
+use janus_install::seam::{Fetch, Installer, Package, Registry, Source};
+use janus_install::{Attempt, Flavour, Library, Options, Platform, Result, Version};
 use sha2::{Digest, Sha256};
 use zip::write::SimpleFileOptions;
 
@@ -39,7 +40,7 @@ const FILE: &str = "onnxruntime-1.99.0-cp312-cp312-test.whl";
 pub(crate) struct FakeClient {
     registry: Registry,
     file: &'static str,
-    answer: Result<Vec<u8>, String>,
+    answer: std::result::Result<Vec<u8>, String>,
     fetched: AtomicUsize,
 }
 
@@ -64,7 +65,11 @@ impl FakeClient {
         self.fetched.load(Ordering::SeqCst)
     }
 
-    fn new(registry: Registry, file: &'static str, answer: Result<Vec<u8>, String>) -> Self {
+    fn new(
+        registry: Registry,
+        file: &'static str,
+        answer: std::result::Result<Vec<u8>, String>,
+    ) -> Self {
         let fetched = AtomicUsize::new(0);
         Self {
             registry,
@@ -84,7 +89,12 @@ impl Fetch for FakeClient {
         self.registry == registry
     }
 
-    fn fetch(&self, _: &Package, folder: &Path, received: &dyn Fn(u64)) -> Result<(), Attempt> {
+    fn fetch(
+        &self,
+        _: &Package,
+        folder: &Path,
+        received: &dyn Fn(u64),
+    ) -> std::result::Result<(), Attempt> {
         self.fetched.fetch_add(1, Ordering::SeqCst);
         match &self.answer {
             Ok(bytes) => {
@@ -176,4 +186,48 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
+}
+
+/// Installs the library from a registry that has `bytes` as its wheel.
+pub(crate) fn install_wheel(cache: &Path, bytes: &[u8]) -> Result<Library> {
+    let package = wheel_pin(bytes);
+    let client = FakeClient::with(&package, bytes.to_vec());
+    install(cache, &[source(package)], &[&client])
+}
+
+/// Installs the CPU library of this machine.
+pub(crate) fn install(cache: &Path, sources: &[Source], clients: &[&dyn Fetch]) -> Result<Library> {
+    let platform = Platform::current().unwrap();
+    let installer = Installer {
+        platform,
+        sources,
+        clients,
+    };
+    installer.install(Flavour::Cpu, &options(cache))
+}
+
+/// The options of an install into `cache` that tells nobody.
+pub(crate) fn options(cache: &Path) -> Options<'_> {
+    Options {
+        cache,
+        progress: &|_| {},
+    }
+}
+
+/// The names in a directory, sorted.
+pub(crate) fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    sorted(
+        paths
+            .iter()
+            .map(|path| path.file_name().unwrap().to_str().unwrap()),
+    )
+}
+
+/// Names, sorted.
+pub(crate) fn sorted<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+    names.sort();
+    names
 }
