@@ -100,10 +100,11 @@ pub fn fit_to_square(
 
 /// `(byte · rescale_factor − mean) / std`, one plane per channel.
 fn normalize(square: &RgbImage, config: &VisionConfig, mut planes: ArrayViewMut3<'_, f32>) {
+    // As in the official code, only the product has 64 bits.
+    let rescaled = |byte: usize| (byte as f64 * f64::from(config.rescale_factor)) as f32;
     for (channel, mut plane) in planes.outer_iter_mut().enumerate() {
         let (mean, std) = (config.image_mean[channel], config.image_std[channel]);
-        let levels: [f32; 256] =
-            array::from_fn(|byte| (byte as f32 * config.rescale_factor - mean) / std);
+        let levels: [f32; 256] = array::from_fn(|byte| (rescaled(byte) - mean) / std);
         for (value, pixel) in plane.iter_mut().zip(square.pixels()) {
             *value = levels[usize::from(pixel[channel])];
         }

@@ -4,3 +4,4 @@ mod llm;
 mod pipeline;
 mod tidy;
 mod tokenizer;
+mod validate;

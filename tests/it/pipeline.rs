@@ -81,17 +81,12 @@ fn cached_drawing_equals_uncached() {
     let mut janus = tiny();
     let cached = draw(&mut janus, "a blue ship", &params(1, 5.0, 3)).remove(0);
 
-    let ids = janus
-        .tokenizer
-        .encode("<|User|>: a blue ship\n\n<|Assistant|>:")
-        .unwrap();
     let special = janus.tokenizer.special().clone();
     let role = |text: &str| janus.tokenizer.encode(text).unwrap();
     assert!(
         role("<|User|>").len() > 1,
         "typed control tokens are letters"
     );
-    assert!(ids.len() > 20);
 
     let mut prompt = vec![TokenId(special.bos), TokenId(6)];
     prompt.extend(role(": a blue ship\n\n"));

@@ -66,14 +66,16 @@ fn dependencies_are_sorted() {
     for manifest in files(&root(), "Cargo.toml") {
         let text = read(&manifest);
         for section in text.split("\n[").filter(|s| s.contains("dependencies]")) {
-            // A list of features stands indented below its dependency.
-            let names: Vec<_> = section
-                .lines()
-                .skip(1)
-                .filter(|line| line.starts_with(|c: char| c.is_alphanumeric()))
-                .filter_map(|line| line.split(['.', '=', ' ']).next())
-                .collect();
-            assert!(names.is_sorted(), "{}: {names:?}", manifest.display());
+            for group in section.split("\n\n") {
+                // A list of features stands indented below its dependency.
+                let names: Vec<_> = group
+                    .lines()
+                    .filter(|line| line.starts_with(|c: char| c.is_alphanumeric()))
+                    .filter(|line| !line.ends_with(']') || line.contains('='))
+                    .filter_map(|line| line.split(['.', '=', ' ']).next())
+                    .collect();
+                assert!(names.is_sorted(), "{}: {names:?}", manifest.display());
+            }
         }
     }
 }

@@ -172,17 +172,14 @@ fn text_alone_is_checked_alone() {
 fn inputs_that_do_not_fit_are_named() {
     let zeros = |shape: &[usize]| Output::F32(Array::zeros(shape));
     let ids = |shape: &[usize], id: i64| Output::I64(Array::from_elem(shape, id));
-    let mut cut = tensors();
-    let Some(Output::I64(prompt)) = cut.get_mut("text_input_ids") else {
-        panic!()
+    // The picture's placeholders are at 6 to 21.
+    let without_placeholder = |at: usize| {
+        let Some(Output::I64(mut prompt)) = tensors().remove("text_input_ids") else {
+            panic!()
+        };
+        prompt[[0, at]] = 9;
+        Output::I64(prompt)
     };
-    let placeholder = prompt[[0, 15]];
-    prompt
-        .iter_mut()
-        .find(|id| **id == placeholder)
-        .into_iter()
-        .for_each(|id| *id = 5);
-    let cut = cut.remove("text_input_ids").unwrap();
     for (name, tensor, message) in [
         (
             "pixel_values",
@@ -216,8 +213,13 @@ fn inputs_that_do_not_fit_are_named() {
         ),
         (
             "text_input_ids",
-            cut,
+            without_placeholder(6),
             "`text_input_ids` has 15 picture placeholders; expected none, or 16 in a row",
+        ),
+        (
+            "text_input_ids",
+            without_placeholder(9),
+            "has 15 picture placeholders, not in a row; expected none, or 16 in a row",
         ),
         (
             "image_forced_tokens",

@@ -89,7 +89,7 @@ fn other_contents_are_refused_by_name() {
 fn limits_hold_for_every_format() {
     let default = ImageLimits::default();
     for (name, width, height) in [
-        ("420-progressive.jpg", 67, 45),
+        ("420-progressive.jpg", 67_u32, 45_u32),
         ("lossy.webp", 67, 45),
         ("rgb16.png", 23, 19),
     ] {

@@ -17,7 +17,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(dtype) if dtype == "fp16" => DType::Fp16,
         _ => DType::Fp32,
     };
-    let options = ConvertOptions { dtype, ..ConvertOptions::default() };
+    let options = ConvertOptions {
+        dtype,
+        ..ConvertOptions::default()
+    };
     let manifest = convert(&PathBuf::from(released), &PathBuf::from(out), &options)?;
     println!("{}", manifest.to_json()?);
     Ok(())

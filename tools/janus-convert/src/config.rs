@@ -105,27 +105,51 @@ impl ConfigFile {
         };
         // transformers ties by default, and prefers a head that is there.
         let tied = language.flag("tie_word_embeddings")?.unwrap_or(false)
-            || root.flag("tie_word_embeddings")?.unwrap_or(self.layout == Layout::Transformers);
+            || root
+                .flag("tie_word_embeddings")?
+                .unwrap_or(self.layout == Layout::Transformers);
         let siglip = images::siglip(&root, model)?;
         let table = llama::language_model_of(model).at("embed_tokens");
-        language.agree("vocab_size", table.extent("weight", 0)?, "rows in the embedding table")?;
-        language.agree("hidden_size", table.extent("weight", 1)?, "columns in the embedding table")?;
+        language.agree(
+            "vocab_size",
+            table.extent("weight", 0)?,
+            "rows in the embedding table",
+        )?;
+        language.agree(
+            "hidden_size",
+            table.extent("weight", 1)?,
+            "columns in the embedding table",
+        )?;
         let language = language::read(&language)?;
         images::check_adaptors(&root, model)?;
-        Ok(Sizes { vq: images::vq(&root, model, siglip.image_size)?, siglip, language, tied_head: tied })
+        Ok(Sizes {
+            vq: images::vq(&root, model, siglip.image_size)?,
+            siglip,
+            language,
+            tied_head: tied,
+        })
     }
 }
 
 /// Tells the layouts apart by what the configuration calls its model.
 fn recognise(root: &Section<'_>, path: &Path) -> Result<Layout> {
-    let flow = ["vision_und_enc_config", "vision_gen_enc_config", "vision_gen_dec_config"];
+    let flow = [
+        "vision_und_enc_config",
+        "vision_gen_enc_config",
+        "vision_gen_dec_config",
+    ];
     if flow.iter().any(|key| root.has(key)) {
-        return Err(Error::JanusFlow { path: path.to_owned() });
+        return Err(Error::JanusFlow {
+            path: path.to_owned(),
+        });
     }
     match root.text("model_type")? {
         Some("multi_modality") => Ok(Layout::Released),
         Some("janus") => Ok(Layout::Transformers),
-        Some(other) => Err(Error::NotJanus { path: path.into(), model_type: other.to_owned() }),
+        Some(other) => Err(Error::NotJanus {
+            path: path.into(),
+            model_type: other.to_owned(),
+        }),
         None => Err(root.missing("model_type")),
     }
 }

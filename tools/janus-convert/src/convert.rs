@@ -5,9 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use janus_runtime::manifest::{
-    Converter, DType, FORMAT_VERSION, Family, FileEntry, Source,
-};
+use janus_runtime::manifest::{Converter, DType, FORMAT_VERSION, Family, FileEntry, Source};
 use janus_runtime::{GraphKind, Manifest};
 
 use crate::checkpoint::{Checkpoint, FileDigest};
@@ -75,9 +73,10 @@ pub fn convert_with_progress(
     options: &ConvertOptions,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Manifest> {
-    let released = &released
-        .canonicalize()
-        .map_err(|source| Error::ReadFile { path: released.to_owned(), source })?;
+    let released = &released.canonicalize().map_err(|source| Error::ReadFile {
+        path: released.to_owned(),
+        source,
+    })?;
     let config = ConfigFile::read(released)?;
     let checkpoint = Arc::new(Checkpoint::open(released)?);
     let model = Module::root(&checkpoint, config.layout(), Recipe::cpu(options.dtype));
@@ -97,7 +96,13 @@ pub fn convert_with_progress(
     }
     for file in hashes {
         let FileDigest { name, size, sha256 } = file;
-        description.source.files.insert(name, FileEntry { bytes: size, sha256 });
+        description.source.files.insert(
+            name,
+            FileEntry {
+                bytes: size,
+                sha256,
+            },
+        );
     }
     for (kind, graph) in &graphs {
         export.graph(graph, &mut |bytes| meter.wrote(*kind, bytes))?;
@@ -105,8 +110,14 @@ pub fn convert_with_progress(
     for (name, bytes) in notice::files(released)? {
         export.file(&name, &bytes)?;
     }
-    description.source.notes.extend(checkpoint.notes().iter().cloned());
-    description.source.notes.extend(checkpoint.doubtful().iter().map(ToString::to_string));
+    description
+        .source
+        .notes
+        .extend(checkpoint.notes().iter().cloned());
+    description
+        .source
+        .notes
+        .extend(checkpoint.doubtful().iter().map(ToString::to_string));
     description.files = export.files().clone();
     export.finish(&description)?;
     Ok(description)
@@ -122,8 +133,13 @@ fn describe(
 ) -> Result<Manifest> {
     let vocabulary = Vocabulary::read(released, sizes.language.vocab_size)?;
     let root = config.root();
-    let (family, evidence) =
-        chat::family(released, options.family, &root, &sizes.language, &vocabulary)?;
+    let (family, evidence) = chat::family(
+        released,
+        options.family,
+        &root,
+        &sizes.language,
+        &vocabulary,
+    )?;
     Ok(Manifest {
         format_version: FORMAT_VERSION,
         family,
@@ -150,7 +166,11 @@ fn describe(
 
 impl Default for ConvertOptions {
     fn default() -> Self {
-        Self { dtype: DType::Fp32, family: None, replace: false }
+        Self {
+            dtype: DType::Fp32,
+            family: None,
+            replace: false,
+        }
     }
 }
 
@@ -169,8 +189,18 @@ impl<'p> Meter<'p> {
         weights: u64,
         progress: &'p mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Self {
-        let sources: u64 = checkpoint.source_files().iter().map(|file| file.size()).sum();
-        Self { progress, hashed: 0, written: 0, total: sources + weights, cancelled: false }
+        let sources: u64 = checkpoint
+            .source_files()
+            .iter()
+            .map(|file| file.size())
+            .sum();
+        Self {
+            progress,
+            hashed: 0,
+            written: 0,
+            total: sources + weights,
+            cancelled: false,
+        }
     }
 
     fn hashed(&mut self, bytes: u64) {
@@ -186,9 +216,19 @@ impl<'p> Meter<'p> {
 
     fn report(&mut self, stage: Stage) -> ControlFlow<()> {
         let done = self.hashed + self.written;
-        if (self.progress)(Progress { stage, done, total: self.total }).is_break() {
+        if (self.progress)(Progress {
+            stage,
+            done,
+            total: self.total,
+        })
+        .is_break()
+        {
             self.cancelled = true;
         }
-        if self.cancelled { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.cancelled {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 }

@@ -135,7 +135,9 @@ pub enum Error {
         axis: usize,
     },
     /// A weight does not fit in 16 bits.
-    #[error("tensor `{tensor}` has the value {value:e}, which 16-bit floats cannot hold; convert with fp32")]
+    #[error(
+        "tensor `{tensor}` has the value {value:e}, which 16-bit floats cannot hold; convert with fp32"
+    )]
     HalfRange {
         /// The tensor.
         tensor: String,
@@ -220,7 +222,11 @@ fn shortened(text: &str) -> String {
     const SHOWN: usize = 120;
     let mut shown = String::new();
     for c in text.chars().take(SHOWN) {
-        if matches!(c, '"' | '\'') { shown.push(c) } else { shown.extend(c.escape_debug()) }
+        if matches!(c, '"' | '\'') {
+            shown.push(c)
+        } else {
+            shown.extend(c.escape_debug())
+        }
     }
     if text.chars().nth(SHOWN).is_some() {
         shown.push('…');

@@ -28,18 +28,27 @@ impl Export {
     /// Claims the place at `out` for an export of the checkpoint in `released`. What is there is
     /// kept until the export is complete, and is in the way unless it may be replaced.
     pub(crate) fn create(out: &Path, released: &Path, replace: bool) -> Result<Self> {
-        Ok(Self { place: Place::claim(out, released, replace)?, files: BTreeMap::new() })
+        Ok(Self {
+            place: Place::claim(out, released, replace)?,
+            files: BTreeMap::new(),
+        })
     }
 
     /// Fails if the disk has not room for `bytes` of weights.
     pub(crate) fn expect_room(&self, bytes: u64) -> Result<()> {
         let path = self.place.around();
-        let free = fs4::available_space(path)
-            .map_err(|source| Error::Write { path: path.to_owned(), source })?;
+        let free = fs4::available_space(path).map_err(|source| Error::Write {
+            path: path.to_owned(),
+            source,
+        })?;
         let needed = bytes.saturating_add(OVERHEAD);
         match needed <= free {
             true => Ok(()),
-            false => Err(Error::Space { path: path.to_owned(), needed, free }),
+            false => Err(Error::Space {
+                path: path.to_owned(),
+                needed,
+                free,
+            }),
         }
     }
 
@@ -96,7 +105,10 @@ pub(crate) fn entry(graph: &GraphFile) -> GraphEntry {
 
 /// The graphs of an export, in the order in which they are written.
 pub(crate) fn entries(graphs: &[(GraphKind, GraphFile)]) -> BTreeMap<GraphKind, GraphEntry> {
-    graphs.iter().map(|(kind, graph)| (*kind, entry(graph))).collect()
+    graphs
+        .iter()
+        .map(|(kind, graph)| (*kind, entry(graph)))
+        .collect()
 }
 
 fn spec((name, dtype, shape): (&str, DType, &Shape)) -> TensorSpec {

@@ -35,7 +35,13 @@ pub(crate) enum Name {
 impl<'c> Module<'c> {
     /// The whole checkpoint.
     pub(crate) fn root(checkpoint: &'c Arc<Checkpoint>, layout: Layout, recipe: Recipe) -> Self {
-        Self { checkpoint, weights: checkpoint.root(), path: String::new(), layout, recipe }
+        Self {
+            checkpoint,
+            weights: checkpoint.root(),
+            path: String::new(),
+            layout,
+            recipe,
+        }
     }
 
     /// A module within this one.
@@ -44,7 +50,11 @@ impl<'c> Module<'c> {
         let path = name.released();
         Self {
             weights: self.weights.at(name.in_layout(self.layout)),
-            path: if self.path.is_empty() { path.to_owned() } else { format!("{}.{path}", self.path) },
+            path: if self.path.is_empty() {
+                path.to_owned()
+            } else {
+                format!("{}.{path}", self.path)
+            },
             ..self.clone()
         }
     }
@@ -65,11 +75,15 @@ impl<'c> Module<'c> {
     /// Extent of one axis of a tensor, 1 or more.
     pub(crate) fn extent(&self, tensor: &str, axis: usize) -> Result<usize> {
         let shape = self.weights.shape(tensor)?;
-        shape.get(axis).copied().filter(|extent| *extent > 0).ok_or_else(|| Error::Axis {
-            tensor: self.weights.at(tensor).path().to_owned(),
-            shape: shape.to_vec(),
-            axis,
-        })
+        shape
+            .get(axis)
+            .copied()
+            .filter(|extent| *extent > 0)
+            .ok_or_else(|| Error::Axis {
+                tensor: self.weights.at(tensor).path().to_owned(),
+                shape: shape.to_vec(),
+                axis,
+            })
     }
 
     /// A weight of this shape.

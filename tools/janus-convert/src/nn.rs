@@ -26,8 +26,18 @@ pub(crate) fn packed_linear<'g>(
 ) -> Result<Value<'g>> {
     let product = packed_projection(path, parts, outs, x)?;
     let _scope = x.graph().enter(path);
-    let bias = stacked(parts.iter().zip(outs).map(|(m, &out)| m.weight("bias", &[out])))?;
-    let bias = bias.store(x.graph(), format!("{path}.bias"), DType::F32, &[outs.iter().sum()]);
+    let bias = stacked(
+        parts
+            .iter()
+            .zip(outs)
+            .map(|(m, &out)| m.weight("bias", &[out])),
+    )?;
+    let bias = bias.store(
+        x.graph(),
+        format!("{path}.bias"),
+        DType::F32,
+        &[outs.iter().sum()],
+    );
     Ok(product + bias)
 }
 
@@ -45,7 +55,12 @@ pub(crate) fn packed_projection<'g>(
 ) -> Result<Value<'g>> {
     let _scope = x.graph().enter(path);
     let width = x.extent(-1);
-    let weight = stacked(parts.iter().zip(outs).map(|(m, &out)| m.weight("weight", &[out, width])))?;
+    let weight = stacked(
+        parts
+            .iter()
+            .zip(outs)
+            .map(|(m, &out)| m.weight("weight", &[out, width])),
+    )?;
     let dtype = parts[0].recipe().matrices;
     let weight = weight.store_transposed(x.graph(), format!("{path}.weight"), dtype);
     Ok(x.matmul(weight.cast(DType::F32)))
@@ -107,7 +122,9 @@ pub(crate) fn group_norm<'g>(m: &Module<'_>, x: Value<'g>) -> Result<Value<'g>> 
     let ones = x.graph().floats(&[1.0; GROUPS]);
     let zeros = x.graph().floats(&[0.0; GROUPS]);
     let groups = x.reshape(shape![x.dim(0), GROUPS, channels / GROUPS * area]);
-    let normed = groups.instance_norm(ones, zeros, GROUP_NORM_EPS).reshape(x.shape());
+    let normed = groups
+        .instance_norm(ones, zeros, GROUP_NORM_EPS)
+        .reshape(x.shape());
     let [weight, bias] = scale_and_shift(m, x, channels, &[1, channels, 1, 1])?;
     Ok(normed * weight + bias)
 }

@@ -40,7 +40,10 @@ pub(crate) fn files(released: &Path) -> Result<Vec<(String, Vec<u8>)>> {
 
 /// Names of the licence files beside the weights, sorted.
 fn licences(released: &Path) -> Result<Vec<String>> {
-    let failed = |source| Error::ReadFile { path: released.to_owned(), source };
+    let failed = |source| Error::ReadFile {
+        path: released.to_owned(),
+        source,
+    };
     let mut names = Vec::new();
     for entry in fs::read_dir(released).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();

@@ -34,8 +34,14 @@ struct Part {
 impl Weight {
     /// One tensor.
     pub(crate) fn new(checkpoint: &Arc<Checkpoint>, tensor: TensorRef<'_>) -> Self {
-        let part = Part { name: tensor.name().to_owned(), shape: tensor.shape().to_vec() };
-        Self { checkpoint: Arc::clone(checkpoint), tensors: vec![part] }
+        let part = Part {
+            name: tensor.name().to_owned(),
+            shape: tensor.shape().to_vec(),
+        };
+        Self {
+            checkpoint: Arc::clone(checkpoint),
+            tensors: vec![part],
+        }
     }
 
     /// These below those.
@@ -61,7 +67,15 @@ impl Weight {
         dtype: DType,
         dims: &[usize],
     ) -> Value<'g> {
-        graph.weight(name, dtype, dims, RowMajor { weight: self, dtype })
+        graph.weight(
+            name,
+            dtype,
+            dims,
+            RowMajor {
+                weight: self,
+                dtype,
+            },
+        )
     }
 
     /// Adds matrices `[out, in]` to a graph as one matrix `[in, out]`.
@@ -73,7 +87,17 @@ impl Weight {
     ) -> Value<'_> {
         let columns = self.tensors[0].shape[1];
         let rows = self.tensors.iter().map(|part| part.shape[0]).sum();
-        graph.weight(name, dtype, &[columns, rows], Transposed { weight: self, dtype, rows, columns })
+        graph.weight(
+            name,
+            dtype,
+            &[columns, rows],
+            Transposed {
+                weight: self,
+                dtype,
+                rows,
+                columns,
+            },
+        )
     }
 
     fn open<'a>(&'a self, part: &Part) -> Result<TensorRef<'a>> {
@@ -181,7 +205,10 @@ struct Encoder {
 
 impl Encoder {
     fn new(dtype: DType) -> Self {
-        Self { dtype, halves: Vec::new() }
+        Self {
+            dtype,
+            halves: Vec::new(),
+        }
     }
 
     /// Refuses values that 16 bits cannot hold; those that were not finite before stay so.
@@ -202,7 +229,10 @@ impl Encoder {
             let mut pairs = self.halves.iter().zip(values);
             if let Some(i) = pairs.position(|(half, v)| infinite(half) && v.is_finite()) {
                 let tensor = part_of(i).name.clone();
-                return Err(Error::HalfRange { tensor, value: values[i] });
+                return Err(Error::HalfRange {
+                    tensor,
+                    value: values[i],
+                });
             }
         }
         sink(&little_endian(&self.halves))
@@ -215,5 +245,10 @@ fn little_endian<T: bytemuck::NoUninit>(values: &[T]) -> Cow<'_, [u8]> {
     if cfg!(target_endian = "little") {
         return Cow::Borrowed(bytes);
     }
-    Cow::Owned(bytes.chunks(size_of::<T>()).flat_map(|number| number.iter().rev().copied()).collect())
+    Cow::Owned(
+        bytes
+            .chunks(size_of::<T>())
+            .flat_map(|number| number.iter().rev().copied())
+            .collect(),
+    )
 }

@@ -20,7 +20,12 @@ use serde_json::json;
 fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
     entries
-        .map(|e| (e.file_name().into_string().unwrap(), fs::read(e.path()).unwrap()))
+        .map(|e| {
+            (
+                e.file_name().into_string().unwrap(),
+                fs::read(e.path()).unwrap(),
+            )
+        })
         .collect()
 }
 
@@ -33,8 +38,16 @@ fn every_layout_and_container_gives_the_same_graphs() {
         contents(&out)
     });
     for (name, bytes) in exports[0].iter().filter(|(name, _)| name.contains(".onnx")) {
-        assert_eq!(exports[1].get(name), Some(bytes), "{name} from pytorch_model.bin");
-        assert_eq!(exports[2].get(name), Some(bytes), "{name} from the transformers layout");
+        assert_eq!(
+            exports[1].get(name),
+            Some(bytes),
+            "{name} from pytorch_model.bin"
+        );
+        assert_eq!(
+            exports[2].get(name),
+            Some(bytes),
+            "{name} from the transformers layout"
+        );
     }
 }
 
@@ -54,7 +67,10 @@ fn the_nodes_of_every_graph() {
     let dir = tempfile::tempdir().unwrap();
     for (dtype, listings) in [(DType::Fp32, "fp32"), (DType::Fp16, "fp16")] {
         let out = dir.path().join(listings);
-        let options = ConvertOptions { dtype, ..ConvertOptions::default() };
+        let options = ConvertOptions {
+            dtype,
+            ..ConvertOptions::default()
+        };
         let manifest = convert(&tiny("released"), &out, &options).unwrap();
         for (kind, entry) in &manifest.graphs {
             // The VQ tokenizer is the same in both precisions.
@@ -70,8 +86,16 @@ fn the_nodes_of_every_graph() {
 #[test]
 fn attention_turns_heads_of_a_multiple_of_16_itself() {
     let checkpoint = Altered::copy("released");
-    checkpoint.set("config.json", "/language_config/num_attention_heads", json!(3));
-    checkpoint.set("config.json", "/language_config/num_key_value_heads", json!(3));
+    checkpoint.set(
+        "config.json",
+        "/language_config/num_attention_heads",
+        json!(3),
+    );
+    checkpoint.set(
+        "config.json",
+        "/language_config/num_key_value_heads",
+        json!(3),
+    );
     let options = ConvertOptions::default();
     convert(&checkpoint.released(), &checkpoint.out(), &options).unwrap();
     let text = listing(&checkpoint.out().join("language_model.onnx")).unwrap();
@@ -83,8 +107,12 @@ fn the_manifest_says_what_is_there() {
     let checkpoint = Altered::copy("transformers");
     checkpoint.write("LICENSE-MODEL", b"terms");
     checkpoint.write("license.txt", b"more terms");
-    let manifest =
-        convert(&checkpoint.released(), &checkpoint.out(), &ConvertOptions::default()).unwrap();
+    let manifest = convert(
+        &checkpoint.released(),
+        &checkpoint.out(),
+        &ConvertOptions::default(),
+    )
+    .unwrap();
 
     assert_eq!(Manifest::read(&checkpoint.out()).unwrap(), manifest);
     assert_eq!(manifest.source.layout, Layout::Transformers);
@@ -94,23 +122,46 @@ fn the_manifest_says_what_is_there() {
     let mut there = contents(&checkpoint.out());
     there.remove("manifest.json");
     assert!(files.keys().eq(there.keys()), "{files:?}");
-    assert!(files.iter().all(|(name, entry)| there[name].len() as u64 == entry.bytes));
+    assert!(
+        files
+            .iter()
+            .all(|(name, entry)| there[name].len() as u64 == entry.bytes)
+    );
     assert_eq!(there["LICENSE-MODEL"], b"terms");
     assert_eq!(there["license.txt"], b"more terms");
     assert_eq!(manifest.language.context_length, 512);
-    assert_eq!((manifest.tokens.pad, manifest.tokens.tokenizer_size), (2, 372));
+    assert_eq!(
+        (manifest.tokens.pad, manifest.tokens.tokenizer_size),
+        (2, 372)
+    );
     assert_eq!(manifest.vision.background, [127; 3]);
 }
 
 #[test]
 fn the_family_is_told_by_the_best_evidence() {
     let cases: [(&str, &dyn Fn(&Altered), Option<Family>, Family, &str); 6] = [
-        ("tokens", &|_| {}, None, Family::JanusPro, "`<|User|>` is a token of it"),
-        ("caller", &|_| {}, Some(Family::Janus), Family::Janus, "the caller says so"),
+        (
+            "tokens",
+            &|_| {},
+            None,
+            Family::JanusPro,
+            "`<|User|>` is a token of it",
+        ),
+        (
+            "caller",
+            &|_| {},
+            Some(Family::Janus),
+            Family::Janus,
+            "the caller says so",
+        ),
         (
             "name",
             &|c| {
-                c.set("config.json", "/_name_or_path", json!("deepseek-ai/Janus-1.3B"));
+                c.set(
+                    "config.json",
+                    "/_name_or_path",
+                    json!("deepseek-ai/Janus-1.3B"),
+                );
             },
             None,
             Family::Janus,
@@ -119,7 +170,11 @@ fn the_family_is_told_by_the_best_evidence() {
         (
             "template before name",
             &|c| {
-                c.set("config.json", "/_name_or_path", json!("deepseek-ai/Janus-1.3B"));
+                c.set(
+                    "config.json",
+                    "/_name_or_path",
+                    json!("deepseek-ai/Janus-1.3B"),
+                );
                 c.write("chat_template.jinja", b"{{ '<|User|>: ' }}");
             },
             None,
@@ -129,7 +184,11 @@ fn the_family_is_told_by_the_best_evidence() {
         (
             "a base model's template says nothing",
             &|c| {
-                c.set("tokenizer_config.json", "/chat_template", json!("{{ 'User: ' }}"));
+                c.set(
+                    "tokenizer_config.json",
+                    "/chat_template",
+                    json!("{{ 'User: ' }}"),
+                );
             },
             None,
             Family::JanusPro,
@@ -139,7 +198,9 @@ fn the_family_is_told_by_the_best_evidence() {
             "nothing",
             &|c| {
                 let path = c.released().join("tokenizer.json");
-                let text = fs::read_to_string(path).unwrap().replace("<|User|>", "<|user|>");
+                let text = fs::read_to_string(path)
+                    .unwrap()
+                    .replace("<|User|>", "<|user|>");
                 c.write("tokenizer.json", text.as_bytes());
             },
             None,
@@ -150,12 +211,19 @@ fn the_family_is_told_by_the_best_evidence() {
     for (case, alter, family, expected, evidence) in cases {
         let checkpoint = Altered::copy("released");
         alter(&checkpoint);
-        let options = ConvertOptions { family, ..ConvertOptions::default() };
+        let options = ConvertOptions {
+            family,
+            ..ConvertOptions::default()
+        };
         let manifest = convert(&checkpoint.released(), &checkpoint.out(), &options).unwrap();
         assert_eq!(manifest.family, expected, "{case}");
         let note = format!("taken for {expected}: {evidence}");
         assert_eq!(manifest.source.notes, [note], "{case}");
-        let user = if expected == Family::Janus { "User" } else { "<|User|>" };
+        let user = if expected == Family::Janus {
+            "User"
+        } else {
+            "<|User|>"
+        };
         assert_eq!(manifest.chat.user, user, "{case}");
     }
 }
@@ -165,7 +233,11 @@ fn settings_beside_the_weights_are_taken() {
     let checkpoint = Altered::copy("transformers");
     checkpoint.set("generation_config.json", "/guidance_scale", json!(2));
     checkpoint.set("generation_config.json", "/temperature", json!(0.5));
-    checkpoint.set("processor_config.json", "/use_default_system_prompt", json!(false));
+    checkpoint.set(
+        "processor_config.json",
+        "/use_default_system_prompt",
+        json!(false),
+    );
     let options = ConvertOptions::default();
     let manifest = convert(&checkpoint.released(), &checkpoint.out(), &options).unwrap();
     assert_eq!(manifest.generation.guidance_scale, 2.0);
@@ -181,12 +253,22 @@ fn a_model_without_a_text_head_uses_its_embedding_table() {
     });
     let options = ConvertOptions::default();
     let refused = convert(&checkpoint.released(), &checkpoint.out(), &options).unwrap_err();
-    assert_eq!(refused.to_string(), "tensor `language_model.lm_head.weight` is missing");
+    assert_eq!(
+        refused.to_string(),
+        "tensor `language_model.lm_head.weight` is missing"
+    );
 
-    checkpoint.set("config.json", "/language_config/tie_word_embeddings", json!(true));
+    checkpoint.set(
+        "config.json",
+        "/language_config/tie_word_embeddings",
+        json!(true),
+    );
     convert(&checkpoint.released(), &checkpoint.out(), &options).unwrap();
     let weights = listing(&checkpoint.out().join("lm_head.onnx")).unwrap();
-    assert!(weights.contains("embed_tokens.weight f32 [96, 640]"), "{weights}");
+    assert!(
+        weights.contains("embed_tokens.weight f32 [96, 640]"),
+        "{weights}"
+    );
 }
 
 #[test]
@@ -199,7 +281,10 @@ fn a_value_beyond_16_bits_is_refused_and_one_that_is_no_number_is_noted() {
         });
         checkpoint
     };
-    let options = ConvertOptions { dtype: DType::Fp16, ..ConvertOptions::default() };
+    let options = ConvertOptions {
+        dtype: DType::Fp16,
+        ..ConvertOptions::default()
+    };
 
     let checkpoint = with(half::bf16::from_f32(131_072.0));
     let refused = convert(&checkpoint.released(), &checkpoint.out(), &options).unwrap_err();
@@ -212,7 +297,11 @@ fn a_value_beyond_16_bits_is_refused_and_one_that_is_no_number_is_noted() {
     let checkpoint = with(half::bf16::NAN);
     let manifest = convert(&checkpoint.released(), &checkpoint.out(), &options).unwrap();
     let note = format!("tensor `{name}` has 1 values that are not finite");
-    assert!(manifest.source.notes.contains(&note), "{:?}", manifest.source.notes);
+    assert!(
+        manifest.source.notes.contains(&note),
+        "{:?}",
+        manifest.source.notes
+    );
 }
 
 #[test]
@@ -220,28 +309,47 @@ fn an_export_is_replaced_only_on_request() {
     let checkpoint = Altered::copy("released");
     let (released, out) = (checkpoint.released(), checkpoint.out());
     let keep = ConvertOptions::default();
-    let replace = ConvertOptions { replace: true, ..keep };
+    let replace = ConvertOptions {
+        replace: true,
+        ..keep
+    };
     convert(&released, &out, &keep).unwrap();
     fs::write(out.join("manifest.json"), "an older one").unwrap();
-    assert!(matches!(convert(&released, &out, &keep), Err(Error::OutputExists { .. })));
+    assert!(matches!(
+        convert(&released, &out, &keep),
+        Err(Error::OutputExists { .. })
+    ));
 
     convert(&released, &out, &replace).unwrap();
     assert!(Manifest::read(&out).is_ok());
     assert_eq!(checkpoint.around(), ["export"]);
 
     fs::remove_file(out.join("manifest.json")).unwrap();
-    assert!(matches!(convert(&released, &out, &replace), Err(Error::NotAnExport { .. })));
+    assert!(matches!(
+        convert(&released, &out, &replace),
+        Err(Error::NotAnExport { .. })
+    ));
 }
 
 #[test]
 fn an_export_does_not_touch_its_checkpoint() {
     let checkpoint = Altered::copy("released");
-    let options = ConvertOptions { replace: true, ..ConvertOptions::default() };
+    let options = ConvertOptions {
+        replace: true,
+        ..ConvertOptions::default()
+    };
     let released = checkpoint.released();
     fs::write(released.parent().unwrap().join("manifest.json"), "{}").unwrap();
-    for out in [released.clone(), released.join("a/b"), released.parent().unwrap().to_owned()] {
+    for out in [
+        released.clone(),
+        released.join("a/b"),
+        released.parent().unwrap().to_owned(),
+    ] {
         let refused = convert(&released, &out, &options);
-        assert!(matches!(refused, Err(Error::OutputInCheckpoint { .. })), "{out:?}: {refused:?}");
+        assert!(
+            matches!(refused, Err(Error::OutputInCheckpoint { .. })),
+            "{out:?}: {refused:?}"
+        );
     }
 }
 
@@ -252,15 +360,16 @@ fn a_cancelled_conversion_leaves_nothing() {
     let options = ConvertOptions::default();
     for cancelled in [Stage::Hashing, Stage::Writing(GraphKind::GenHead)] {
         let mut last = 0;
-        let result = convert_with_progress(&checkpoint.released(), &out, &options, &mut |progress| {
-            assert!(progress.done >= last && progress.done <= progress.total);
-            last = progress.done;
-            if progress.stage == cancelled {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        });
+        let result =
+            convert_with_progress(&checkpoint.released(), &out, &options, &mut |progress| {
+                assert!(progress.done >= last && progress.done <= progress.total);
+                last = progress.done;
+                if progress.stage == cancelled {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
         assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");
         assert!(checkpoint.around().is_empty(), "{:?}", checkpoint.around());
     }
@@ -277,7 +386,10 @@ fn one_conversion_at_a_time_and_none_stumbles_over_a_killed_one() {
 
     convert_with_progress(&released, &out, &options, &mut |_| {
         let other = convert(&released, &out, &options);
-        assert!(matches!(other, Err(Error::OutputLocked { .. })), "{other:?}");
+        assert!(
+            matches!(other, Err(Error::OutputLocked { .. })),
+            "{other:?}"
+        );
         ControlFlow::Continue(())
     })
     .unwrap();
@@ -292,6 +404,9 @@ fn an_export_that_was_being_replaced_comes_back() {
     fs::rename(&out, out.with_file_name(".export.replaced-1")).unwrap();
 
     let refused = convert(&released, &out, &ConvertOptions::default());
-    assert!(matches!(refused, Err(Error::OutputExists { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Error::OutputExists { .. })),
+        "{refused:?}"
+    );
     assert!(Manifest::read(&out).is_ok());
 }

@@ -17,10 +17,23 @@ use serde_json::{Value, json};
 fn refusal(layout: &str, alter: impl FnOnce(&Altered)) -> String {
     let checkpoint = Altered::copy(layout);
     alter(&checkpoint);
-    let result = convert(&checkpoint.released(), &checkpoint.out(), &ConvertOptions::default());
-    assert!(checkpoint.around().is_empty(), "{result:?} left {:?}", checkpoint.around());
+    let result = convert(
+        &checkpoint.released(),
+        &checkpoint.out(),
+        &ConvertOptions::default(),
+    );
+    assert!(
+        checkpoint.around().is_empty(),
+        "{result:?} left {:?}",
+        checkpoint.around()
+    );
     let message = result.map_or_else(|error| chain(&error), |_| "it was converted".to_owned());
-    let place = checkpoint.released().canonicalize().unwrap().display().to_string();
+    let place = checkpoint
+        .released()
+        .canonicalize()
+        .unwrap()
+        .display()
+        .to_string();
     message.replace(&place, "…")
 }
 
@@ -31,7 +44,11 @@ fn check(layout: &str, alter: impl FnOnce(&Altered), expected: &str) {
 
 #[test]
 fn tensors() {
-    let scale = || Tensor { dtype: "BF16".to_owned(), shape: vec![1], bytes: vec![0; 2] };
+    let scale = || Tensor {
+        dtype: "BF16".to_owned(),
+        shape: vec![1],
+        bytes: vec![0; 2],
+    };
     check(
         "released",
         |c| {
@@ -71,7 +88,9 @@ fn tensors() {
         "released",
         |c| {
             c.tensors(|t| {
-                let conv = t.get_mut("gen_vision_model.decoder.conv_in.weight").unwrap();
+                let conv = t
+                    .get_mut("gen_vision_model.decoder.conv_in.weight")
+                    .unwrap();
                 conv.shape = vec![0, 32, 3, 3];
                 conv.bytes.clear();
             });
@@ -83,7 +102,11 @@ fn tensors() {
 /// Gives tensors whose names begin with `from` names that begin with `to`.
 fn rename(checkpoint: &Altered, from: &str, to: &str) {
     checkpoint.tensors(|tensors| {
-        let names: Vec<_> = tensors.keys().filter(|name| name.starts_with(from)).cloned().collect();
+        let names: Vec<_> = tensors
+            .keys()
+            .filter(|name| name.starts_with(from))
+            .cloned()
+            .collect();
         for name in names {
             let tensor = tensors.remove(&name).unwrap();
             tensors.insert(name.replacen(from, to, 1), tensor);
@@ -95,11 +118,26 @@ fn rename(checkpoint: &Altered, from: &str, to: &str) {
 fn structures() {
     let cases = [
         ("vision_model.vision_tower.blocks.0.", "elsewhere."),
-        ("vision_model.vision_tower.blocks.1.", "vision_model.vision_tower.blocks.2."),
-        ("gen_vision_model.decoder.conv_blocks.0.", "gen_vision_model.decoder.conv_blocks.9."),
-        ("gen_vision_model.decoder.conv_blocks.4.", "gen_vision_model.decoder.conv_blocks.9."),
-        ("gen_vision_model.decoder.conv_blocks.3.res.0.nin_shortcut.", "elsewhere."),
-        ("gen_vision_model.encoder.conv_blocks.0.downsample.", "elsewhere."),
+        (
+            "vision_model.vision_tower.blocks.1.",
+            "vision_model.vision_tower.blocks.2.",
+        ),
+        (
+            "gen_vision_model.decoder.conv_blocks.0.",
+            "gen_vision_model.decoder.conv_blocks.9.",
+        ),
+        (
+            "gen_vision_model.decoder.conv_blocks.4.",
+            "gen_vision_model.decoder.conv_blocks.9.",
+        ),
+        (
+            "gen_vision_model.decoder.conv_blocks.3.res.0.nin_shortcut.",
+            "elsewhere.",
+        ),
+        (
+            "gen_vision_model.encoder.conv_blocks.0.downsample.",
+            "elsewhere.",
+        ),
         ("gen_aligner.layers.0.", "gen_aligner.layers.1."),
     ];
     let mut text = String::new();
@@ -165,8 +203,13 @@ fn the_language_model() {
         ("quantization_config", json!({"quant_method": "awq"})),
     ];
     let pointers = cases.map(|(key, value)| (format!("/language_config/{key}"), value));
-    let cases = pointers.each_ref().map(|(key, value)| ("released", key.as_str(), value.clone()));
-    check_fields("config.json", &cases, &expect![[r#"
+    let cases = pointers
+        .each_ref()
+        .map(|(key, value)| ("released", key.as_str(), value.clone()));
+    check_fields(
+        "config.json",
+        &cases,
+        &expect![[r#"
         /language_config/num_hidden_layers 0
             `…/config.json`: `language_config.num_hidden_layers` is 0; it should be a whole number, 1 to 1024
         /language_config/num_hidden_layers "12"
@@ -217,7 +260,8 @@ fn the_language_model() {
             `…/config.json`: `language_config.logits_scaling` is 8, and nothing is known of this setting
         /language_config/quantization_config {"quant_method":"awq"}
             `…/config.json`: `language_config.quantization_config` is {"quant_method":"awq"}; it should be absent; it is not supported
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -225,30 +269,73 @@ fn the_other_networks() {
     let cases = [
         ("released", "/model_type", json!("llama")),
         ("released", "/model_type", json!(null)),
-        ("released", "/vision_gen_enc_config", json!({"cls": "ShallowUViTEncoder"})),
-        ("released", "/quantization_config", json!({"quant_method": "awq"})),
+        (
+            "released",
+            "/vision_gen_enc_config",
+            json!({"cls": "ShallowUViTEncoder"}),
+        ),
+        (
+            "released",
+            "/quantization_config",
+            json!({"quant_method": "awq"}),
+        ),
         ("released", "/residual_multiplier", json!(0.5)),
         ("released", "/vision_config/params/image_size", json!(65)),
         ("released", "/vision_config/params/image_size", json!(32)),
         ("released", "/vision_config/params/image_size", json!(null)),
-        ("released", "/vision_config/params/model_name", json!("clip_large")),
-        ("released", "/vision_config/params/pixel_mean", json!([0.5, 0.5, 0.5])),
+        (
+            "released",
+            "/vision_config/params/model_name",
+            json!("clip_large"),
+        ),
+        (
+            "released",
+            "/vision_config/params/pixel_mean",
+            json!([0.5, 0.5, 0.5]),
+        ),
         ("released", "/aligner_config/params/depth", json!(3)),
-        ("released", "/aligner_config/params/projector_type", json!("linear")),
-        ("released", "/gen_vision_config/params/image_token_size", json!(64)),
+        (
+            "released",
+            "/aligner_config/params/projector_type",
+            json!("linear"),
+        ),
+        (
+            "released",
+            "/gen_vision_config/params/image_token_size",
+            json!(64),
+        ),
         ("released", "/gen_vision_config/params/n_embed", json!(16)),
-        ("transformers", "/vision_config/num_attention_heads", json!(3)),
+        (
+            "transformers",
+            "/vision_config/num_attention_heads",
+            json!(3),
+        ),
         ("transformers", "/vision_config/num_hidden_layers", json!(3)),
         ("transformers", "/vision_config/use_qk_norm", json!(true)),
-        ("transformers", "/vision_config/hidden_act", json!("gelu_pytorch_tanh")),
+        (
+            "transformers",
+            "/vision_config/hidden_act",
+            json!("gelu_pytorch_tanh"),
+        ),
         ("transformers", "/vision_config/layer_norm_eps", json!(-1)),
         ("transformers", "/vq_config/num_patches", json!(8)),
         ("transformers", "/vq_config/double_latent", json!(true)),
         ("transformers", "/vq_config/num_hidden_layers", json!(1)),
-        ("transformers", "/text_config/rope_parameters/rope_type", json!("yarn")),
-        ("transformers", "/text_config/rope_parameters/partial_rotary_factor", json!(0.5)),
+        (
+            "transformers",
+            "/text_config/rope_parameters/rope_type",
+            json!("yarn"),
+        ),
+        (
+            "transformers",
+            "/text_config/rope_parameters/partial_rotary_factor",
+            json!(0.5),
+        ),
     ];
-    check_fields("config.json", &cases, &expect![[r#"
+    check_fields(
+        "config.json",
+        &cases,
+        &expect![[r#"
         /model_type "llama"
             `…/config.json` is a model of type `llama`; Janus and Janus-Pro have `multi_modality` (as released) or `janus` (transformers)
         /model_type null
@@ -297,7 +384,8 @@ fn the_other_networks() {
             `…/config.json`: `text_config.rope_parameters.rope_type` is "yarn"; it should be "default"; nothing else is supported
         /text_config/rope_parameters/partial_rotary_factor 0.5
             `…/config.json`: `text_config.rope_parameters.partial_rotary_factor` is 0.5, and nothing is known of this setting
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -317,7 +405,10 @@ fn the_preparation_of_pictures() {
         ("transformers", "/do_pad", json!(false)),
         ("transformers", "/size/height", json!(48)),
     ];
-    check_fields("preprocessor_config.json", &cases, &expect![[r#"
+    check_fields(
+        "preprocessor_config.json",
+        &cases,
+        &expect![[r#"
         /image_size 0
             `…/preprocessor_config.json`: `image_size` is 0; it should be a whole number, 1 to 8192
         /image_size 1000000
@@ -344,12 +435,14 @@ fn the_preparation_of_pictures() {
             `…/preprocessor_config.json`: `do_pad` is false; it should be true; nothing else is supported
         /size/height 48
             `…/preprocessor_config.json`: `size.height` is 48, but the vision encoder takes 64
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn files() {
-    let path = |name: &'static str| move |c: &Altered| fs::remove_file(c.released().join(name)).unwrap();
+    let path =
+        |name: &'static str| move |c: &Altered| fs::remove_file(c.released().join(name)).unwrap();
     let cases: [(&str, &dyn Fn(&Altered)); 15] = [
         ("no weights", &path("model.safetensors")),
         ("no configuration", &path("config.json")),
@@ -357,16 +450,26 @@ fn files() {
         ("no tokenizer", &path("tokenizer.json")),
         ("an empty file", &|c| c.write("config.json", b"")),
         ("a list", &|c| c.write("config.json", b"[]")),
-        ("a byte order mark", &|c| c.write("config.json", b"\xef\xbb\xbf{}")),
-        ("a key twice", &|c| c.write("config.json", br#"{"a": {"b": 1, "b": 2}}"#)),
+        ("a byte order mark", &|c| {
+            c.write("config.json", b"\xef\xbb\xbf{}")
+        }),
+        ("a key twice", &|c| {
+            c.write("config.json", br#"{"a": {"b": 1, "b": 2}}"#)
+        }),
         ("deep", &|c| c.write("config.json", &[b'['; 100_000])),
         ("large", &|c| c.write("config.json", &[b' '; 2 << 20])),
         ("no special token", &|c| {
             let text = fs::read_to_string(c.released().join("tokenizer.json")).unwrap();
-            c.write("tokenizer.json", text.replace("<｜▁pad▁｜>", "<pad>").as_bytes());
+            c.write(
+                "tokenizer.json",
+                text.replace("<｜▁pad▁｜>", "<pad>").as_bytes(),
+            );
         }),
         ("an id twice", &|c| {
-            c.write("tokenizer.json", br#"{"model": {"vocab": {"a": 1, "b": 1}}}"#);
+            c.write(
+                "tokenizer.json",
+                br#"{"model": {"vocab": {"a": 1, "b": 1}}}"#,
+            );
         }),
         ("an id without an embedding", &|c| {
             c.write("tokenizer.json", br#"{"model": {"vocab": {"a": 640}}}"#);

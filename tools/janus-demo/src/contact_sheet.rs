@@ -162,12 +162,12 @@ mod tests {
             );
         }
         let drawn = sheet.draw(2);
-        assert_eq!(drawn.dimensions(), (8 + 2 * 208, 8 + 2 * 217));
+        assert_eq!(drawn.dimensions(), (8 + 2 * 208, 8 + 2 * 219));
         assert_eq!(drawn.get_pixel(8 + 4, 8 + 4).0, [10; 3]);
         assert_eq!(drawn.get_pixel(8 + 4 + 191, 8 + 4 + 191).0, [10; 3]);
         assert_eq!(drawn.get_pixel(8 + 208 + 50, 8 + 50).0, [20; 3]);
         assert_eq!(drawn.get_pixel(8 + 208, 8).0, [30, 150, 60]);
-        assert_eq!(drawn.get_pixel(8, 8 + 217).0, [215, 30, 40]);
+        assert_eq!(drawn.get_pixel(8, 8 + 219).0, [215, 30, 40]);
         assert!(drawn.pixels().any(|pixel| *pixel == INK));
     }
 

@@ -12,6 +12,7 @@ mod components;
 mod ground;
 mod ink;
 mod outline;
+mod patch;
 
 use image::RgbImage;
 use image::imageops::{self, FilterType};

@@ -1,7 +1,7 @@
 //! Libraries taken out of a wheel (a zip file) or a node package (a compressed tar file).
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -120,8 +120,10 @@ pub(crate) fn sync_directory(path: &Path) -> Result<()> {
 pub(crate) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     #[cfg(unix)]
     {
+        use std::fs::{Permissions, set_permissions};
         use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))
+
+        set_permissions(path, Permissions::from_mode(mode))
     }
     #[cfg(not(unix))]
     {

@@ -277,13 +277,12 @@ fn system_folders() -> Vec<PathBuf> {
     named.into_iter().chain(own).collect()
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
     use crate::find::Origin;
 
     #[test]
-    #[cfg(target_os = "linux")]
     fn what_the_providers_need_is_looked_for_beside_them_and_on_the_path() {
         let (own, path) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         for name in ["libcudart.so.13", "libcublas.so.13", "libcublasLt.so.13"] {

@@ -114,7 +114,7 @@ mod tests {
         found[[1, 2]] = 0.5;
         found[[0, 1]] = -0.25;
         let it = difference(&found, &expected, f64::from);
-        assert_eq!(it.relative_error, (0.25_f64 + 0.0625).sqrt() / 5.0);
+        assert_eq!(it.relative_error, (0.3125_f64 / 25.0).sqrt());
         let MaxAbs {
             value,
             at,

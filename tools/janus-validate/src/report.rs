@@ -173,6 +173,20 @@ impl fmt::Display for MaxAbs {
         if *value == 0.0 {
             return f.write_str("none");
         }
+        let (found, expected) = (Shortest(*found), Shortest(*expected));
         write!(f, "{value:.2e} at {at:?}: {found} for {expected}")
+    }
+}
+
+/// A number in as few digits as tell it from its neighbours, of 32-bit floats where it is one.
+struct Shortest(f64);
+
+impl fmt::Display for Shortest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let narrow = self.0 as f32;
+        match f64::from(narrow) == self.0 {
+            true => narrow.fmt(f),
+            false => self.0.fmt(f),
+        }
     }
 }

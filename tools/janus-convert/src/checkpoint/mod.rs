@@ -33,6 +33,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use self::archive::ArchiveError;
+pub(crate) use self::archive::format as zip_format;
 pub use self::digest::FileDigest;
 pub use self::error::{CheckpointError, Fault};
 pub use self::index::IndexError;

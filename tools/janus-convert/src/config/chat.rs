@@ -35,23 +35,38 @@ pub(crate) fn family(
     if let Some((file, template)) = chat_template(released)?
         && template.contains(PRO_USER)
     {
-        return Ok((Family::JanusPro, format!("the chat template in `{file}` has `{PRO_USER}`")));
+        return Ok((
+            Family::JanusPro,
+            format!("the chat template in `{file}` has `{PRO_USER}`"),
+        ));
     }
-    let directory = released.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let directory = released
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
     for name in [root.text("_name_or_path")?.unwrap_or_default(), directory] {
         let lower = name.to_lowercase();
-        for (part, family) in [("janus-pro", Family::JanusPro), ("janus-1.3b", Family::Janus)] {
+        for (part, family) in [
+            ("janus-pro", Family::JanusPro),
+            ("janus-1.3b", Family::Janus),
+        ] {
             if lower.contains(part) {
                 return Ok((family, format!("its name contains `{part}`")));
             }
         }
     }
     if language.hidden_size == 4096 {
-        return Ok((Family::JanusPro, "its language model is 4096 wide".to_owned()));
+        return Ok((
+            Family::JanusPro,
+            "its language model is 4096 wide".to_owned(),
+        ));
     }
     Ok(match vocabulary.has(PRO_USER) {
         true => (Family::JanusPro, format!("`{PRO_USER}` is a token of it")),
-        false => (Family::Janus, format!("nothing names it, and `{PRO_USER}` is no token of it")),
+        false => (
+            Family::Janus,
+            format!("nothing names it, and `{PRO_USER}` is no token of it"),
+        ),
     })
 }
 
@@ -69,7 +84,12 @@ pub(crate) fn chat(released: &Path, family: Family) -> Result<ChatConfig> {
     Ok(ChatConfig {
         user: user.to_owned(),
         assistant: assistant.to_owned(),
-        system_prompt: if stated.unwrap_or(true) { SYSTEM_PROMPT } else { "" }.to_owned(),
+        system_prompt: if stated.unwrap_or(true) {
+            SYSTEM_PROMPT
+        } else {
+            ""
+        }
+        .to_owned(),
     })
 }
 
@@ -94,7 +114,11 @@ fn chat_template(released: &Path) -> Result<Option<(&'static str, String)>> {
         Err(Error::ReadFile { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    for file in ["chat_template.json", "processor_config.json", "tokenizer_config.json"] {
+    for file in [
+        "chat_template.json",
+        "processor_config.json",
+        "tokenizer_config.json",
+    ] {
         if let Some(document) = Document::read_optional(released, file)?
             && let Some(template) = document.root().text("chat_template")?
         {

@@ -7,7 +7,7 @@ use super::HARMLESS;
 use super::json::Section;
 use crate::error::{Error, Result};
 use crate::module::Module;
-use crate::networks::aligner::{depth_of, gen_aligner_of, aligner_of};
+use crate::networks::aligner::{aligner_of, depth_of, gen_aligner_of};
 use crate::networks::siglip::vision_tower_of;
 use crate::networks::vq_blocks::{num_levels, vq_model_of};
 
@@ -55,7 +55,10 @@ pub(super) fn siglip(root: &Section<'_>, model: &Module<'_>) -> Result<SiglipCon
         let expected = format!("a multiple of the patches, which are {patch_size} wide");
         return Err(section.unfit("image_size", image_size, expected));
     }
-    let num_heads = match (section.size("num_attention_heads", 1..=MAX_HEADS)?, model.layout()) {
+    let num_heads = match (
+        section.size("num_attention_heads", 1..=MAX_HEADS)?,
+        model.layout(),
+    ) {
         (Some(stated), _) => stated,
         (None, Layout::Transformers) => 16,
         (None, Layout::Released) => (width / SIGLIP_HEAD_DIM).max(1),
@@ -75,16 +78,20 @@ pub(super) fn siglip(root: &Section<'_>, model: &Module<'_>) -> Result<SiglipCon
         width,
         mlp_width: first.at("mlp.fc1").extent("weight", 0)?,
         num_heads,
-        layer_norm_eps: section.number("layer_norm_eps", 1e-12..=1e-2)?.unwrap_or(1e-6) as f32,
+        layer_norm_eps: section
+            .number("layer_norm_eps", 1e-12..=1e-2)?
+            .unwrap_or(1e-6) as f32,
     })
 }
 
 /// Sizes of the VQ tokenizer; it draws pictures as large as those that the model sees.
 pub(super) fn vq(root: &Section<'_>, model: &Module<'_>, image_size: usize) -> Result<VqConfig> {
     let (section, codes, width) = match model.layout() {
-        Layout::Released => {
-            (root.section("gen_vision_config")?.section("params")?, "image_token_size", "n_embed")
-        }
+        Layout::Released => (
+            root.section("gen_vision_config")?.section("params")?,
+            "image_token_size",
+            "n_embed",
+        ),
         Layout::Transformers => (root.section("vq_config")?, "num_embeddings", "embed_dim"),
     };
     section.expect("double_latent", &json!(false))?;
@@ -95,11 +102,17 @@ pub(super) fn vq(root: &Section<'_>, model: &Module<'_>, image_size: usize) -> R
     let codebook = m.at("quantize.embedding");
     let codebook_size = codebook.extent("weight", 0)?;
     section.agree(codes, codebook_size, "rows in the codebook")?;
-    section.agree(width, codebook.extent("weight", 1)?, "columns in the codebook")?;
+    section.agree(
+        width,
+        codebook.extent("weight", 1)?,
+        "columns in the codebook",
+    )?;
 
     let levels = num_levels(&m);
     // Every level but one halves the picture.
-    let halvings = u32::try_from(levels).ok().and_then(|levels| levels.checked_sub(1));
+    let halvings = u32::try_from(levels)
+        .ok()
+        .and_then(|levels| levels.checked_sub(1));
     let scale = halvings.and_then(|halvings| 2usize.checked_pow(halvings));
     let Some(scale) = scale.filter(|scale| image_size.is_multiple_of(*scale)) else {
         return Err(Error::Structure {
@@ -110,7 +123,11 @@ pub(super) fn vq(root: &Section<'_>, model: &Module<'_>, image_size: usize) -> R
     };
     let grid = image_size / scale;
     section.agree("num_patches", grid, "rows in the grid of image tokens")?;
-    Ok(VqConfig { codebook_size, grid: [grid, grid], image_size })
+    Ok(VqConfig {
+        codebook_size,
+        grid: [grid, grid],
+        image_size,
+    })
 }
 
 /// Checks what is said of the adaptors and of the image head against the weights.
@@ -120,21 +137,24 @@ pub(super) fn check_adaptors(root: &Section<'_>, model: &Module<'_>) -> Result<(
     let layers = "linear layers";
     match model.layout() {
         Layout::Released => {
-            for (name, depth) in [("aligner_config", vision), ("gen_aligner_config", generation)] {
+            for (name, depth) in [
+                ("aligner_config", vision),
+                ("gen_aligner_config", generation),
+            ] {
                 let section = root.section(name)?.section("params")?;
                 section.expect("projector_type", &json!("mlp_gelu"))?;
                 section.refuse_unknown_numbers(&[&["depth", "input_dim", "n_embed"]])?;
                 section.agree("depth", depth, layers)?;
             }
-            root.section("gen_head_config")?.section("params")?.refuse_unknown_numbers(&[&[
-                "image_token_embed",
-                "image_token_size",
-                "n_embed",
-            ]])
+            root.section("gen_head_config")?
+                .section("params")?
+                .refuse_unknown_numbers(&[&["image_token_embed", "image_token_size", "n_embed"]])
         }
         Layout::Transformers => {
-            root.section("vision_config")?.agree("depth", vision, layers)?;
-            root.section("vq_config")?.agree("num_hidden_layers", generation, layers)
+            root.section("vision_config")?
+                .agree("depth", vision, layers)?;
+            root.section("vq_config")?
+                .agree("num_hidden_layers", generation, layers)
         }
     }
 }
@@ -146,7 +166,10 @@ fn vision_section<'d>(root: &Section<'d>, layout: Layout) -> Result<Section<'d>>
         Layout::Released => section.section("params")?,
         Layout::Transformers => section,
     };
-    if let Some(name) = section.text("model_name")?.filter(|name| !name.contains("siglip")) {
+    if let Some(name) = section
+        .text("model_name")?
+        .filter(|name| !name.contains("siglip"))
+    {
         return Err(section.unfit("model_name", name, "a SigLIP model".to_owned()));
     }
     section.expect("select_feature", &json!("same"))?;

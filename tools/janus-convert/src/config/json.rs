@@ -29,8 +29,10 @@ impl Document {
     pub(crate) fn read(dir: &Path, name: &str) -> Result<Self> {
         let path = dir.join(name);
         let bytes = read_bounded(&path, LIMIT)?;
-        let Unique(value) = serde_json::from_slice(&bytes)
-            .map_err(|source| Error::ParseJson { path: path.clone(), source })?;
+        let Unique(value) = serde_json::from_slice(&bytes).map_err(|source| Error::ParseJson {
+            path: path.clone(),
+            source,
+        })?;
         match value {
             Value::Object(object) => Ok(Self { path, object }),
             other => Err(Error::ParseJson {
@@ -52,7 +54,11 @@ impl Document {
 
     /// The outermost object.
     pub(crate) fn root(&self) -> Section<'_> {
-        Section { file: &self.path, path: String::new(), object: Some(&self.object) }
+        Section {
+            file: &self.path,
+            path: String::new(),
+            object: Some(&self.object),
+        }
     }
 }
 
@@ -72,7 +78,11 @@ impl<'d> Section<'d> {
             Some(Value::Object(object)) => Some(object),
             Some(other) => return Err(self.wrong(key, other, "an object")),
         };
-        Ok(Self { file: self.file, path: self.full(key), object })
+        Ok(Self {
+            file: self.file,
+            path: self.full(key),
+            object,
+        })
     }
 
     /// Whether there is anything but `null` under this name.
@@ -82,16 +92,24 @@ impl<'d> Section<'d> {
 
     /// A whole number.
     pub(crate) fn size(&self, key: &str, range: RangeInclusive<usize>) -> Result<Option<usize>> {
-        self.checked(key, &format!("a whole number, {} to {}", range.start(), range.end()), |v| {
-            v.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| range.contains(n))
-        })
+        self.checked(
+            key,
+            &format!("a whole number, {} to {}", range.start(), range.end()),
+            |v| {
+                v.as_u64()
+                    .and_then(|n| usize::try_from(n).ok())
+                    .filter(|n| range.contains(n))
+            },
+        )
     }
 
     /// A number within a range.
     pub(crate) fn number(&self, key: &str, range: RangeInclusive<f64>) -> Result<Option<f64>> {
-        self.checked(key, &format!("a number, {:?} to {:?}", range.start(), range.end()), |v| {
-            v.as_f64().filter(|n| range.contains(n))
-        })
+        self.checked(
+            key,
+            &format!("a number, {:?} to {:?}", range.start(), range.end()),
+            |v| v.as_f64().filter(|n| range.contains(n)),
+        )
     }
 
     /// A truth value.
@@ -109,11 +127,7 @@ impl<'d> Section<'d> {
     }
 
     /// Three numbers within a range.
-    pub(crate) fn triple(
-        &self,
-        key: &str,
-        range: RangeInclusive<f64>,
-    ) -> Result<Option<[f64; 3]>> {
+    pub(crate) fn triple(&self, key: &str, range: RangeInclusive<f64>) -> Result<Option<[f64; 3]>> {
         let expected = format!("three numbers, {:?} to {:?}", range.start(), range.end());
         self.checked(key, &expected, |value| {
             let numbers: Option<Vec<_>> = value
@@ -128,9 +142,11 @@ impl<'d> Section<'d> {
     /// Refuses every value but this one, if there is any.
     pub(crate) fn expect(&self, key: &str, expected: &Value) -> Result<()> {
         match self.value(key) {
-            Some(value) if value != expected => {
-                Err(self.wrong(key, value, &format!("{expected}; nothing else is supported")))
-            }
+            Some(value) if value != expected => Err(self.wrong(
+                key,
+                value,
+                &format!("{expected}; nothing else is supported"),
+            )),
             _ => Ok(()),
         }
     }
@@ -160,18 +176,31 @@ impl<'d> Section<'d> {
 
     /// The error for a setting without a default that is not there.
     pub(crate) fn missing(&self, key: &str) -> Error {
-        Error::MissingField { path: self.file.to_owned(), field: self.full(key) }
+        Error::MissingField {
+            path: self.file.to_owned(),
+            field: self.full(key),
+        }
     }
 
     /// The error for a setting that does not go with others.
     pub(crate) fn unfit(&self, key: &str, found: impl fmt::Display, expected: String) -> Error {
         let (path, field) = (self.file.to_owned(), self.full(key));
-        Error::Field { path, field, found: found.to_string(), expected }
+        Error::Field {
+            path,
+            field,
+            found: found.to_string(),
+            expected,
+        }
     }
 
     /// The error for a setting that something else contradicts.
     pub(crate) fn disagrees(&self, key: &str, stated: usize, found: String) -> Error {
-        Error::Disagreement { path: self.file.to_owned(), field: self.full(key), stated, found }
+        Error::Disagreement {
+            path: self.file.to_owned(),
+            field: self.full(key),
+            stated,
+            found,
+        }
     }
 
     /// Fails if a size is stated and the weights have another number of `what`.
@@ -190,8 +219,12 @@ impl<'d> Section<'d> {
         expected: &str,
         convert: impl FnOnce(&Value) -> Option<T>,
     ) -> Result<Option<T>> {
-        let Some(value) = self.value(key) else { return Ok(None) };
-        convert(value).map(Some).ok_or_else(|| self.wrong(key, value, expected))
+        let Some(value) = self.value(key) else {
+            return Ok(None);
+        };
+        convert(value)
+            .map(Some)
+            .ok_or_else(|| self.wrong(key, value, expected))
     }
 
     fn value(&self, key: &str) -> Option<&'d Value> {
@@ -203,17 +236,31 @@ impl<'d> Section<'d> {
     }
 
     fn full(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
     }
 }
 
 /// Reads a file of a known kind.
 pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let failed = |source| Error::ReadFile { path: path.to_owned(), source };
+    let failed = |source| Error::ReadFile {
+        path: path.to_owned(),
+        source,
+    };
     let mut bytes = Vec::new();
-    File::open(path).map_err(failed)?.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+    File::open(path)
+        .map_err(failed)?
+        .take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
     if bytes.len() as u64 > limit {
-        return Err(Error::FileTooLarge { path: path.to_owned(), limit });
+        return Err(Error::FileTooLarge {
+            path: path.to_owned(),
+            limit,
+        });
     }
     Ok(bytes)
 }
@@ -283,7 +330,10 @@ impl<'de> Visitor<'de> for UniqueVisitor {
         let mut object = Map::new();
         while let Some((key, Unique(value))) = entries.next_entry::<String, Unique>()? {
             if object.contains_key(&key) {
-                return Err(A::Error::custom(format!("key `{}` is there twice", key.escape_debug())));
+                return Err(A::Error::custom(format!(
+                    "key `{}` is there twice",
+                    key.escape_debug()
+                )));
             }
             object.insert(key, value);
         }

@@ -52,7 +52,9 @@ pub(super) fn read(section: &Section<'_>) -> Result<LanguageConfig> {
         vocab_size: size("vocab_size", MAX_VOCABULARY)?.unwrap_or(32000),
         context_length: size("max_position_embeddings", MAX_CONTEXT)?.unwrap_or(2048),
         rope_theta: rope_theta(section)?,
-        rms_norm_eps: section.number("rms_norm_eps", 1e-12..=1e-2)?.unwrap_or(1e-6) as f32,
+        rms_norm_eps: section
+            .number("rms_norm_eps", 1e-12..=1e-2)?
+            .unwrap_or(1e-6) as f32,
     })
 }
 

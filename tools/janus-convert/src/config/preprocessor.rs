@@ -26,11 +26,16 @@ pub(crate) fn read(released: &Path, siglip: &SiglipConfig) -> Result<VisionConfi
         root.expect(key, &expected)?;
     }
     let sizes = match root.has("size") {
-        true => [("height", root.section("size")?), ("width", root.section("size")?)],
+        true => [
+            ("height", root.section("size")?),
+            ("width", root.section("size")?),
+        ],
         false => [("image_size", root.clone()), ("image_size", root.clone())],
     };
     for (key, section) in sizes {
-        let stated = section.size(key, 1..=8192)?.ok_or_else(|| section.missing(key))?;
+        let stated = section
+            .size(key, 1..=8192)?
+            .ok_or_else(|| section.missing(key))?;
         if stated != siglip.image_size {
             let found = format!("the vision encoder takes {}", siglip.image_size);
             return Err(section.disagrees(key, stated, found));
@@ -46,7 +51,8 @@ pub(crate) fn read(released: &Path, siglip: &SiglipConfig) -> Result<VisionConfi
     let (image_mean, image_std) = match root.flag("do_normalize")?.unwrap_or(true) {
         true => (
             mean.ok_or_else(|| root.missing("image_mean"))?,
-            root.triple("image_std", 1e-3..=1e3)?.ok_or_else(|| root.missing("image_std"))?,
+            root.triple("image_std", 1e-3..=1e3)?
+                .ok_or_else(|| root.missing("image_std"))?,
         ),
         false => ([0.0; 3], [1.0; 3]),
     };
@@ -56,7 +62,9 @@ pub(crate) fn read(released: &Path, siglip: &SiglipConfig) -> Result<VisionConfi
         num_tokens: siglip.num_tokens(),
         image_mean: image_mean.map(|x| x as f32),
         image_std: image_std.map(|x| x as f32),
-        rescale_factor: root.number("rescale_factor", 1e-6..=1.0)?.unwrap_or(1.0 / 255.0) as f32,
+        rescale_factor: root
+            .number("rescale_factor", 1e-6..=1.0)?
+            .unwrap_or(1.0 / 255.0) as f32,
         background,
         min_size: root.size("min_size", 1..=siglip.image_size)?.unwrap_or(14),
     })

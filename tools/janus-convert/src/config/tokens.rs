@@ -26,17 +26,28 @@ impl Vocabulary {
     pub(crate) fn read(released: &Path, vocab_size: usize) -> Result<Self> {
         let path = released.join(TOKENIZER);
         let bytes = read_bounded(&path, LIMIT)?;
-        let file: TokenizerFile = serde_json::from_slice(&bytes)
-            .map_err(|source| Error::ParseJson { path: path.clone(), source })?;
+        let file: TokenizerFile =
+            serde_json::from_slice(&bytes).map_err(|source| Error::ParseJson {
+                path: path.clone(),
+                source,
+            })?;
         let ids = file.ids(&path)?;
         let tokenizer_size = ids.values().max().map_or(0, |id| id.saturating_add(1));
         if tokenizer_size as usize > vocab_size {
             let expected = format!("below the model's vocab_size = {vocab_size}");
             let greatest = tokenizer_size - 1;
-            return Err(unfit(&path, "id", format!("{greatest} for one token"), &expected));
+            return Err(unfit(
+                &path,
+                "id",
+                format!("{greatest} for one token"),
+                &expected,
+            ));
         }
         let id = |token: &'static str| {
-            ids.get(token).copied().ok_or(Error::MissingToken { path: path.clone(), token })
+            ids.get(token).copied().ok_or(Error::MissingToken {
+                path: path.clone(),
+                token,
+            })
         };
         let special = SpecialTokens {
             bos: id("<｜begin▁of▁sentence｜>")?,
@@ -86,12 +97,22 @@ impl TokenizerFile {
         let mut ids = self.model.vocab;
         for AddedToken { id, content } in self.added_tokens {
             if content.is_empty() {
-                return Err(unfit(path, "content", format!("empty in added token {id}"), "a text"));
+                return Err(unfit(
+                    path,
+                    "content",
+                    format!("empty in added token {id}"),
+                    "a text",
+                ));
             }
             match ids.insert(content, id) {
                 Some(other) if other != id => {
                     let found = format!("{id} among the added tokens");
-                    return Err(unfit(path, "id", found, &format!("{other}, as in the vocabulary")));
+                    return Err(unfit(
+                        path,
+                        "id",
+                        found,
+                        &format!("{other}, as in the vocabulary"),
+                    ));
                 }
                 _ => {}
             }
@@ -99,9 +120,12 @@ impl TokenizerFile {
         let mut seen: Vec<u32> = ids.values().copied().collect();
         seen.sort_unstable();
         match seen.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => {
-                Err(unfit(path, "id", format!("{} for two tokens", pair[0]), "another for each"))
-            }
+            Some(pair) => Err(unfit(
+                path,
+                "id",
+                format!("{} for two tokens", pair[0]),
+                "another for each",
+            )),
             None => Ok(ids),
         }
     }
@@ -109,5 +133,10 @@ impl TokenizerFile {
 
 fn unfit(path: &Path, field: &str, found: String, expected: &str) -> Error {
     let (path, field) = (path.to_owned(), field.to_owned());
-    Error::Field { path, field, found, expected: expected.to_owned() }
+    Error::Field {
+        path,
+        field,
+        found,
+        expected: expected.to_owned(),
+    }
 }

@@ -33,8 +33,10 @@ impl HashedFile {
     /// Creates `name` in `dir`; it must not exist.
     pub(crate) fn create(dir: &Path, name: &str) -> Result<Self> {
         let path = dir.join(name);
-        let file = File::create_new(&path)
-            .map_err(|source| Error::Write { path: path.clone(), source })?;
+        let file = File::create_new(&path).map_err(|source| Error::Write {
+            path: path.clone(),
+            source,
+        })?;
         Ok(Self {
             path,
             name: name.to_owned(),
@@ -48,7 +50,9 @@ impl HashedFile {
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.hash.update(bytes);
         self.len += bytes.len() as u64;
-        self.writer.write_all(bytes).map_err(|source| self.error(source))
+        self.writer
+            .write_all(bytes)
+            .map_err(|source| self.error(source))
     }
 
     /// Appends zeros until the file has `len` bytes.
@@ -63,13 +67,30 @@ impl HashedFile {
 
     /// Waits until the disk has all of it.
     pub(crate) fn finish(mut self) -> Result<WrittenFile> {
-        let synced = self.writer.flush().and_then(|()| self.writer.get_ref().sync_all());
+        let synced = self
+            .writer
+            .flush()
+            .and_then(|()| self.writer.get_ref().sync_all());
         synced.map_err(|source| self.error(source))?;
-        let sha256 = self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(WrittenFile { name: self.name, entry: FileEntry { bytes: self.len, sha256 } })
+        let sha256 = self
+            .hash
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Ok(WrittenFile {
+            name: self.name,
+            entry: FileEntry {
+                bytes: self.len,
+                sha256,
+            },
+        })
     }
 
     fn error(&self, source: std::io::Error) -> Error {
-        Error::Write { path: self.path.clone(), source }
+        Error::Write {
+            path: self.path.clone(),
+            source,
+        }
     }
 }

@@ -33,19 +33,30 @@ impl Place {
     pub(super) fn claim(out: &Path, released: &Path, replace: bool) -> Result<Self> {
         let absolute = std::path::absolute(out).map_err(failed(out))?;
         let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else {
-            return Err(Error::OutputExists { path: out.to_owned() });
+            return Err(Error::OutputExists {
+                path: out.to_owned(),
+            });
         };
         let released = released.canonicalize().map_err(failed(released))?;
         if let Some(there) = nearest_existing(parent)
-            && there.canonicalize().map_err(failed(there))?.starts_with(&released)
+            && there
+                .canonicalize()
+                .map_err(failed(there))?
+                .starts_with(&released)
         {
-            return Err(Error::OutputInCheckpoint { out: out.into(), checkpoint: released });
+            return Err(Error::OutputInCheckpoint {
+                out: out.into(),
+                checkpoint: released,
+            });
         }
         let around = Around::create(parent)?;
         let parent = parent.canonicalize().map_err(failed(parent))?;
         let out = parent.join(name);
         if released.starts_with(&out) {
-            return Err(Error::OutputInCheckpoint { out, checkpoint: released });
+            return Err(Error::OutputInCheckpoint {
+                out,
+                checkpoint: released,
+            });
         }
 
         let lock = Lock::acquire(parent.join(hidden(name, ".lock")), &out)?;
@@ -53,7 +64,12 @@ impl Place {
         check_vacant(&out, replace)?;
         let partial = parent.join(hidden(name, &format!(".partial-{}", std::process::id())));
         fs::create_dir(&partial).map_err(failed(&partial))?;
-        Ok(Self { out, partial, _lock: lock, _around: around })
+        Ok(Self {
+            out,
+            partial,
+            _lock: lock,
+            _around: around,
+        })
     }
 
     /// The directory around the export.
@@ -110,7 +126,9 @@ impl Lock {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    return Err(Error::OutputLocked { path: out.to_owned() });
+                    return Err(Error::OutputLocked {
+                        path: out.to_owned(),
+                    });
                 }
                 Err(TryLockError::Error(error)) => return Err(failed(&path)(error)),
             }
@@ -147,7 +165,10 @@ struct Around(Vec<PathBuf>);
 
 impl Around {
     fn create(parent: &Path) -> Result<Self> {
-        let missing = parent.ancestors().take_while(|dir| !dir.exists()).map(Path::to_owned);
+        let missing = parent
+            .ancestors()
+            .take_while(|dir| !dir.exists())
+            .map(Path::to_owned);
         let around = Self(missing.collect());
         fs::create_dir_all(parent).map_err(failed(parent))?;
         Ok(around)
@@ -175,7 +196,9 @@ fn restore_or_remove_leftovers(parent: &Path, name: &std::ffi::OsStr, out: &Path
         let entry = entry.map_err(failed(parent))?;
         let found = entry.file_name();
         let begins = |prefix: &OsString| {
-            found.as_encoded_bytes().starts_with(prefix.as_encoded_bytes())
+            found
+                .as_encoded_bytes()
+                .starts_with(prefix.as_encoded_bytes())
         };
         if begins(&replaced) && out.symlink_metadata().is_err() {
             fs::rename(entry.path(), out).map_err(failed(out))?;
@@ -192,8 +215,12 @@ fn check_vacant(out: &Path, replace: bool) -> Result<()> {
         return Ok(());
     }
     match (replace, out.join(MANIFEST).is_file()) {
-        (false, _) => Err(Error::OutputExists { path: out.to_owned() }),
-        (true, false) => Err(Error::NotAnExport { path: out.to_owned() }),
+        (false, _) => Err(Error::OutputExists {
+            path: out.to_owned(),
+        }),
+        (true, false) => Err(Error::NotAnExport {
+            path: out.to_owned(),
+        }),
         (true, true) => Ok(()),
     }
 }
@@ -215,7 +242,9 @@ fn hidden(name: &std::ffi::OsStr, suffix: &str) -> OsString {
 
 #[cfg(unix)]
 fn sync_directory(path: &Path) -> Result<()> {
-    File::open(path).and_then(|dir| dir.sync_all()).map_err(failed(path))
+    File::open(path)
+        .and_then(|dir| dir.sync_all())
+        .map_err(failed(path))
 }
 
 /// Other systems write a directory's entries through.

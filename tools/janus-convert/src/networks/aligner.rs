@@ -57,6 +57,9 @@ pub(crate) fn align<'g>(m: &Module<'_>, x: Value<'g>, hidden_size: usize) -> Res
 fn layer<'c>(m: &Module<'c>, i: usize) -> Module<'c> {
     match i {
         0 => m.at(["layers.0", "fc1"]),
-        _ => m.at([format!("layers.{}", 2 * i), format!("hidden_layers.{}", i - 1)]),
+        _ => m.at([
+            format!("layers.{}", 2 * i),
+            format!("hidden_layers.{}", i - 1),
+        ]),
     }
 }

@@ -46,5 +46,9 @@ pub(crate) fn gen_head(
 }
 
 fn hidden_states<'g>(g: &'g GraphBuilder, c: &LanguageConfig) -> Value<'g> {
-    g.input(tensors::HIDDEN_STATES, DType::F32, shape![BATCH, c.hidden_size])
+    g.input(
+        tensors::HIDDEN_STATES,
+        DType::F32,
+        shape![BATCH, c.hidden_size],
+    )
 }

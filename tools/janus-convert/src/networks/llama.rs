@@ -110,7 +110,10 @@ fn attention<'g>(
         let k = k.rotary_embedding(positions.rotary);
         q.group_query_attention(Some([k, v]), cache, None, sizes)
     };
-    Ok((projection(&m.at("o_proj"), output, c.hidden_size)?, [key, value]))
+    Ok((
+        projection(&m.at("o_proj"), output, c.hidden_size)?,
+        [key, value],
+    ))
 }
 
 /// `down( silu(gate(x)) · up(x) )`
@@ -135,20 +138,12 @@ impl<'g> Positions<'g> {
         let dims = [c.context_length, c.head_dim / 2];
         Self {
             rotary: Rotary {
-                position_ids: g.input(
-                    tensors::POSITION_IDS,
-                    DType::I64,
-                    shape![BATCH, SEQUENCE],
-                ),
+                position_ids: g.input(tensors::POSITION_IDS, DType::I64, shape![BATCH, SEQUENCE]),
                 cos: g.weight(format!("{m}.rotary_emb.cos"), DType::F32, &dims, cos),
                 sin: g.weight(format!("{m}.rotary_emb.sin"), DType::F32, &dims, sin),
             },
             seqlens_k: g.input(tensors::SEQLENS_K, DType::I32, shape![BATCH]),
-            total_sequence_length: g.input(
-                tensors::TOTAL_SEQUENCE_LENGTH,
-                DType::I32,
-                shape![],
-            ),
+            total_sequence_length: g.input(tensors::TOTAL_SEQUENCE_LENGTH, DType::I32, shape![]),
         }
     }
 
@@ -167,11 +162,15 @@ impl<'g> Positions<'g> {
 /// Cosine and sine of `position · theta^(−2i / d)`, for `i` below `d / 2`: `[positions, d / 2]`.
 fn rotary_tables(c: &LanguageConfig) -> [Vec<f32>; 2] {
     let half = c.head_dim / 2;
-    let frequencies: Vec<f64> =
-        (0..half).map(|i| c.rope_theta.powf(-2.0 * i as f64 / c.head_dim as f64)).collect();
+    let frequencies: Vec<f64> = (0..half)
+        .map(|i| c.rope_theta.powf(-2.0 * i as f64 / c.head_dim as f64))
+        .collect();
     let angles = || {
         (0..c.context_length)
             .flat_map(|position| frequencies.iter().map(move |f| position as f64 * f))
     };
-    [angles().map(|a| a.cos() as f32).collect(), angles().map(|a| a.sin() as f32).collect()]
+    [
+        angles().map(|a| a.cos() as f32).collect(),
+        angles().map(|a| a.sin() as f32).collect(),
+    ]
 }

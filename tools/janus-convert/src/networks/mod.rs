@@ -64,7 +64,12 @@ pub(crate) fn graphs(model: &Module<'_>, sizes: &Sizes) -> Result<Vec<(GraphKind
 }
 
 fn build(kind: GraphKind, g: &GraphBuilder, model: &Module<'_>, sizes: &Sizes) -> Result<()> {
-    let Sizes { language, tied_head, siglip, vq } = sizes;
+    let Sizes {
+        language,
+        tied_head,
+        siglip,
+        vq,
+    } = sizes;
     let llama = llama::language_model_of(model);
     let (width, codes) = (language.hidden_size, vq.codebook_size);
     match kind {

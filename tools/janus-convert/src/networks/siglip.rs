@@ -20,7 +20,7 @@ use super::aligner::{align, aligner_of};
 use crate::config::SiglipConfig;
 use crate::error::Result;
 use crate::module::Module;
-use crate::nn::{layer_norm, linear, mlp, packed_linear, conv2d_with};
+use crate::nn::{conv2d_with, layer_norm, linear, mlp, packed_linear};
 use crate::onnx::{Conv, DType, GraphBuilder, Value, shape};
 
 /// The vision encoder's place in a checkpoint.
@@ -52,10 +52,16 @@ pub(crate) fn vision_encoder(
 /// One embedding per patch, row by row, and its position: `[n, tokens, W]`.
 fn embed_patches<'g>(m: &Module<'_>, pixels: Value<'g>, c: &SiglipConfig) -> Result<Value<'g>> {
     let _scope = pixels.graph().enter(m);
-    let conv = Conv { kernel: c.patch_size, stride: c.patch_size, pads: [0; 4] };
+    let conv = Conv {
+        kernel: c.patch_size,
+        stride: c.patch_size,
+        pads: [0; 4],
+    };
     let project = m.at(["patch_embed.proj", "embeddings.patch_embedding"]);
     let patches = conv2d_with(&project, pixels, c.width, conv)?;
-    let patches = patches.reshape(shape![IMAGES, c.width, c.num_tokens()]).transpose(&[0, 2, 1]);
+    let patches = patches
+        .reshape(shape![IMAGES, c.width, c.num_tokens()])
+        .transpose(&[0, 2, 1]);
 
     let dims = [1, c.num_tokens(), c.width];
     let positions = match m.layout() {

@@ -24,7 +24,11 @@ use crate::weight::Computed;
 /// `vq_decoder.onnx`
 pub(crate) fn vq_decoder(g: &GraphBuilder, model: &Module<'_>, c: &VqConfig) -> Result<()> {
     let m = vq_model_of(model);
-    let tokens = g.input(tensors::IMAGE_TOKENS, DType::I64, shape![IMAGES, c.num_tokens()]);
+    let tokens = g.input(
+        tensors::IMAGE_TOKENS,
+        DType::I64,
+        shape![IMAGES, c.num_tokens()],
+    );
     let x = codebook_entries(&m, tokens, c)?;
     let x = conv2d(&m.at("post_quant_conv"), x, 1)?;
 
@@ -51,7 +55,12 @@ fn codebook_entries<'g>(m: &Module<'_>, tokens: Value<'g>, c: &VqConfig) -> Resu
     let graph = tokens.graph();
     let _scope = graph.enter(m.at("quantize"));
     let (codes, dims) = codebook(m, c.codebook_size)?;
-    let table = graph.weight(format!("{m}.quantize.codebook"), DType::F32, &dims, Computed(codes));
+    let table = graph.weight(
+        format!("{m}.quantize.codebook"),
+        DType::F32,
+        &dims,
+        Computed(codes),
+    );
     let [rows, columns] = c.grid;
     let codes = table.rows(tokens).transpose(&[0, 2, 1]);
     Ok(codes.reshape(shape![IMAGES, dims[1], rows, columns]))

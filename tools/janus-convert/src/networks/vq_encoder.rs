@@ -44,7 +44,11 @@ pub(crate) fn vq_encoder(g: &GraphBuilder, model: &Module<'_>, c: &VqConfig) -> 
 
 /// Halves height and width; the row below and the column to the right of the picture are zeros.
 fn downsample<'g>(m: &Module<'_>, x: Value<'g>) -> Result<Value<'g>> {
-    let conv = Conv { kernel: 3, stride: 2, pads: [0, 0, 1, 1] };
+    let conv = Conv {
+        kernel: 3,
+        stride: 2,
+        pads: [0, 0, 1, 1],
+    };
     conv2d_with(m, x, x.extent(1), conv)
 }
 
@@ -55,10 +59,16 @@ fn nearest_codes<'g>(m: &Module<'_>, x: Value<'g>, c: &VqConfig) -> Result<Value
     let latents = conv2d_with(&m.at("quant_conv"), x, width, Conv::same(1))?;
 
     let _scope = x.graph().enter(m.at("quantize"));
-    let columns = (0..width).flat_map(|j| codes.iter().skip(j).step_by(width).copied()).collect();
+    let columns = (0..width)
+        .flat_map(|j| codes.iter().skip(j).step_by(width).copied())
+        .collect();
     let name = format!("{m}.quantize.codebook");
-    let codebook = x.graph().weight(name, DType::F32, &[width, count], Computed(columns));
+    let codebook = x
+        .graph()
+        .weight(name, DType::F32, &[width, count], Computed(columns));
 
-    let latents = latents.reshape(shape![IMAGES, width, c.num_tokens()]).transpose(&[0, 2, 1]);
+    let latents = latents
+        .reshape(shape![IMAGES, width, c.num_tokens()])
+        .transpose(&[0, 2, 1]);
     Ok(latents.matmul(codebook).argmax())
 }

@@ -82,19 +82,28 @@ impl GraphBuilder {
         dims: &[usize],
         data: impl TensorData + 'static,
     ) -> Value<'_> {
-        let id = self.parts.borrow_mut().add_weight(name.into(), dtype, dims, Box::new(data));
+        let id = self
+            .parts
+            .borrow_mut()
+            .add_weight(name.into(), dtype, dims, Box::new(data));
         Value { graph: self, id }
     }
 
     /// A small constant of 64-bit integers.
     pub(crate) fn integers(&self, values: &[i64]) -> Value<'_> {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bytes = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
         self.constant(DType::I64, &[values.len()], bytes)
     }
 
     /// A small constant of 32-bit floats.
     pub(crate) fn floats(&self, values: &[f32]) -> Value<'_> {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bytes = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
         self.constant(DType::F32, &[values.len()], bytes)
     }
 
@@ -105,7 +114,10 @@ impl GraphBuilder {
 
     /// Names the nodes added while the guard lives after the module at `path`.
     pub(crate) fn enter(&self, path: impl fmt::Display) -> Scope<'_> {
-        Scope { graph: self, outer: self.scope.replace(path.to_string()) }
+        Scope {
+            graph: self,
+            outer: self.scope.replace(path.to_string()),
+        }
     }
 
     /// Ends the construction.
@@ -122,7 +134,11 @@ impl GraphBuilder {
         let name = parts.node_name(&self.scope.borrow(), node.op_type);
         let mut index = 0;
         let outputs = outputs.map(|(dtype, shape)| {
-            let value = if N == 1 { name.clone() } else { format!("{name}.{index}") };
+            let value = if N == 1 {
+                name.clone()
+            } else {
+                format!("{name}.{index}")
+            };
             index += 1;
             parts.add_value(value, dtype, shape)
         });
@@ -180,17 +196,29 @@ impl Parts {
     ) -> ValueId {
         let shape = dims.iter().map(|&extent| extent.into()).collect();
         let value = self.add_value(name, dtype, shape);
-        self.weights.push(WeightEntry { value, dtype, dims: dims.to_vec(), data });
+        self.weights.push(WeightEntry {
+            value,
+            dtype,
+            dims: dims.to_vec(),
+            data,
+        });
         value
     }
 
     /// `scope/Op`, with a number from the second one on.
     fn node_name(&mut self, scope: &str, op_type: &str) -> String {
-        let name =
-            if scope.is_empty() { op_type.to_owned() } else { format!("{scope}/{op_type}") };
+        let name = if scope.is_empty() {
+            op_type.to_owned()
+        } else {
+            format!("{scope}/{op_type}")
+        };
         let count = self.names.entry(name.clone()).or_default();
         *count += 1;
-        if *count == 1 { name } else { format!("{name}_{count}") }
+        if *count == 1 {
+            name
+        } else {
+            format!("{name}_{count}")
+        }
     }
 }
 

@@ -21,20 +21,33 @@ const LIMIT: u64 = 64 << 20;
 /// If the file cannot be read or is not an ONNX graph.
 pub fn listing(graph: &Path) -> Result<String> {
     let bytes = read_bounded(graph, LIMIT)?;
-    let model = proto::Model::decode(bytes.as_slice())
-        .map_err(|source| Error::ParseGraph { path: graph.to_owned(), source })?;
+    let model = proto::Model::decode(bytes.as_slice()).map_err(|source| Error::ParseGraph {
+        path: graph.to_owned(),
+        source,
+    })?;
     let graph = model.graph.unwrap_or_default();
-    let values = graph.input.iter().chain(&graph.output).chain(&graph.value_info);
-    let types: BTreeMap<&str, TypeText<'_>> =
-        values.map(|value| (value.name(), TypeText(value.r#type.as_ref()))).collect();
+    let values = graph
+        .input
+        .iter()
+        .chain(&graph.output)
+        .chain(&graph.value_info);
+    let types: BTreeMap<&str, TypeText<'_>> = values
+        .map(|value| (value.name(), TypeText(value.r#type.as_ref())))
+        .collect();
 
     let mut text = String::new();
     for (title, values) in [("inputs", &graph.input), ("outputs", &graph.output)] {
-        let lines = values.iter().map(|v| format!("{} {}", v.name(), TypeText(v.r#type.as_ref())));
+        let lines = values
+            .iter()
+            .map(|v| format!("{} {}", v.name(), TypeText(v.r#type.as_ref())));
         section(&mut text, title, lines);
     }
     section(&mut text, "weights", graph.initializer.iter().map(weight));
-    section(&mut text, "nodes", graph.node.iter().map(|node| node_line(node, &types)));
+    section(
+        &mut text,
+        "nodes",
+        graph.node.iter().map(|node| node_line(node, &types)),
+    );
     Ok(text)
 }
 
@@ -55,7 +68,10 @@ fn node_line(node: &proto::Node, types: &BTreeMap<&str, TypeText<'_>>) -> String
         none if none.is_empty() => none,
         some => format!(" ({some})"),
     };
-    let outputs = node.output.iter().filter_map(|name| types.get(name.as_str()));
+    let outputs = node
+        .output
+        .iter()
+        .filter_map(|name| types.get(name.as_str()));
     let outputs: Vec<_> = outputs.map(ToString::to_string).collect();
     let (op, name) = (node.op_type(), node.name());
     format!("{op} {name}{attributes} → {}", outputs.join(", "))
@@ -71,7 +87,12 @@ fn section(text: &mut String, title: &str, lines: impl Iterator<Item = String>) 
 
 fn weight(tensor: &proto::Tensor) -> String {
     let dims: Vec<_> = tensor.dims.iter().map(i64::to_string).collect();
-    format!("{} {} [{}]", tensor.name(), type_name(tensor.data_type()), dims.join(", "))
+    format!(
+        "{} {} [{}]",
+        tensor.name(),
+        type_name(tensor.data_type()),
+        dims.join(", ")
+    )
 }
 
 /// `f32 [batch, 96]`
@@ -82,11 +103,15 @@ impl fmt::Display for TypeText<'_> {
         let Some(tensor) = self.0.and_then(|value| value.tensor_type.as_ref()) else {
             return f.write_str("?");
         };
-        let dims = tensor.shape.iter().flat_map(|shape| &shape.dim).map(|dim| match &dim.extent {
-            Some(proto::Extent::Value(extent)) => extent.to_string(),
-            Some(proto::Extent::Param(name)) => name.clone(),
-            None => "?".to_owned(),
-        });
+        let dims = tensor
+            .shape
+            .iter()
+            .flat_map(|shape| &shape.dim)
+            .map(|dim| match &dim.extent {
+                Some(proto::Extent::Value(extent)) => extent.to_string(),
+                Some(proto::Extent::Param(name)) => name.clone(),
+                None => "?".to_owned(),
+            });
         let dims: Vec<_> = dims.collect();
         write!(f, "{} [{}]", type_name(tensor.elem_type()), dims.join(", "))
     }

@@ -85,8 +85,11 @@ impl<'g> NodeBuilder<'g> {
         kind: AttributeType,
         set: impl FnOnce(&mut Attribute),
     ) -> Self {
-        let mut attribute =
-            Attribute { name: Some(name.into()), r#type: Some(kind as i32), ..Default::default() };
+        let mut attribute = Attribute {
+            name: Some(name.into()),
+            r#type: Some(kind as i32),
+            ..Default::default()
+        };
         set(&mut attribute);
         self.attributes.push(attribute);
         self

@@ -17,7 +17,12 @@ macro_rules! binary {
             type Output = Self;
 
             fn $method(self, right: Self) -> Self {
-                assert_eq!(self.dtype(), right.dtype(), "{} of {self:?} and {right:?}", $op);
+                assert_eq!(
+                    self.dtype(),
+                    right.dtype(),
+                    "{} of {self:?} and {right:?}",
+                    $op
+                );
                 let shape = broadcast(&self.shape(), &right.shape());
                 self.op($op).input(right).output(self.dtype(), shape)
             }
@@ -39,7 +44,11 @@ pub(crate) struct Conv {
 impl Conv {
     /// Keeps height and width; the kernel has an odd side.
     pub(crate) const fn same(kernel: usize) -> Self {
-        Self { kernel, stride: 1, pads: [kernel / 2; 4] }
+        Self {
+            kernel,
+            stride: 1,
+            pads: [kernel / 2; 4],
+        }
     }
 }
 
@@ -99,7 +108,9 @@ impl<'g> Value<'g> {
         if self.dtype() == dtype {
             return self;
         }
-        self.op("Cast").int("to", dtype.proto() as i64).output(dtype, self.shape())
+        self.op("Cast")
+            .int("to", dtype.proto() as i64)
+            .output(dtype, self.shape())
     }
 
     pub(crate) fn transpose(self, order: &[usize]) -> Self {
@@ -118,7 +129,11 @@ impl<'g> Value<'g> {
 
     /// Parts of the given extents, along the last axis.
     pub(crate) fn split<const N: usize>(self, extents: [usize; N]) -> [Self; N] {
-        assert_eq!(self.extent(-1), extents.iter().sum::<usize>(), "Split of {self:?}");
+        assert_eq!(
+            self.extent(-1),
+            extents.iter().sum::<usize>(),
+            "Split of {self:?}"
+        );
         let request = self.graph().integers(&extents.map(|extent| extent as i64));
         let outputs = extents.map(|extent| {
             let mut shape = self.shape();
@@ -126,27 +141,44 @@ impl<'g> Value<'g> {
             shape.push(extent.into());
             (self.dtype(), shape)
         });
-        self.op("Split").input(request).int("axis", -1).outputs(outputs)
+        self.op("Split")
+            .input(request)
+            .int("axis", -1)
+            .outputs(outputs)
     }
 
     /// Rows of this table, `[rows, width]`, by their indices.
     pub(crate) fn rows(self, indices: Self) -> Self {
         let mut shape = indices.shape();
         shape.push(self.dim(1));
-        self.op("Gather").input(indices).int("axis", 0).output(self.dtype(), shape)
+        self.op("Gather")
+            .input(indices)
+            .int("axis", 0)
+            .output(self.dtype(), shape)
     }
 
     /// Index of the greatest element along the last axis; the first of equals.
     pub(crate) fn argmax(self) -> Self {
         let mut shape = self.shape();
         shape.pop();
-        self.op("ArgMax").int("axis", -1).int("keepdims", 0).output(DType::I64, shape)
+        self.op("ArgMax")
+            .int("axis", -1)
+            .int("keepdims", 0)
+            .output(DType::I64, shape)
     }
 
     /// Two-dimensional convolution of `[n, in, h, w]` with a kernel `[out, in, k, k]`.
     pub(crate) fn conv2d(self, weight: Self, bias: Self, conv: Conv) -> Self {
-        let Conv { kernel, stride, pads } = conv;
-        assert_eq!(self.dim(1), weight.dim(1), "Conv of {self:?} and {weight:?}");
+        let Conv {
+            kernel,
+            stride,
+            pads,
+        } = conv;
+        assert_eq!(
+            self.dim(1),
+            weight.dim(1),
+            "Conv of {self:?} and {weight:?}"
+        );
         let side = |axis, before: usize, after: usize| {
             (self.extent(axis) + before + after - kernel) / stride + 1
         };
@@ -164,7 +196,12 @@ impl<'g> Value<'g> {
     /// Repeats every pixel of `[n, c, h, w]` in a block of 2 × 2.
     pub(crate) fn upsample_nearest(self) -> Self {
         let scales = self.graph().floats(&[1.0, 1.0, 2.0, 2.0]);
-        let shape = shape![self.dim(0), self.dim(1), 2 * self.extent(2), 2 * self.extent(3)];
+        let shape = shape![
+            self.dim(0),
+            self.dim(1),
+            2 * self.extent(2),
+            2 * self.extent(3)
+        ];
         self.op("Resize")
             .optional(None)
             .input(scales)
@@ -175,7 +212,11 @@ impl<'g> Value<'g> {
     }
 
     pub(crate) fn layer_norm(self, weight: Self, bias: Self, eps: f32) -> Self {
-        assert_eq!(self.dim(-1), weight.dim(0), "LayerNormalization of {self:?}");
+        assert_eq!(
+            self.dim(-1),
+            weight.dim(0),
+            "LayerNormalization of {self:?}"
+        );
         self.op("LayerNormalization")
             .input(weight)
             .input(bias)
@@ -186,8 +227,16 @@ impl<'g> Value<'g> {
 
     /// Each channel of each picture to mean 0 and variance 1, times `scale`, plus `bias`.
     pub(crate) fn instance_norm(self, scale: Self, bias: Self, eps: f32) -> Self {
-        assert_eq!(self.dim(1), scale.dim(0), "InstanceNormalization of {self:?}");
-        self.op("InstanceNormalization").input(scale).input(bias).float("epsilon", eps).like(self)
+        assert_eq!(
+            self.dim(1),
+            scale.dim(0),
+            "InstanceNormalization of {self:?}"
+        );
+        self.op("InstanceNormalization")
+            .input(scale)
+            .input(bias)
+            .float("epsilon", eps)
+            .like(self)
     }
 }
 
@@ -195,7 +244,11 @@ impl<'g> Value<'g> {
 impl<'g> Value<'g> {
     /// Root mean square norm over the last axis. ONNX Runtime keeps it in the standard domain.
     pub(crate) fn rms_norm(self, weight: Self, eps: f32) -> Self {
-        assert_eq!(self.dim(-1), weight.dim(0), "SimplifiedLayerNormalization of {self:?}");
+        assert_eq!(
+            self.dim(-1),
+            weight.dim(0),
+            "SimplifiedLayerNormalization of {self:?}"
+        );
         self.op("SimplifiedLayerNormalization")
             .input(weight)
             .int("axis", -1)
@@ -224,9 +277,21 @@ impl<'g> Value<'g> {
         rotary: Option<Rotary<'g>>,
         sizes: GroupedQuery,
     ) -> [Self; 3] {
-        let GroupedQuery { num_heads, num_kv_heads, head_dim } = sizes;
-        let heads = if keys_values.is_some() { num_heads } else { num_heads + 2 * num_kv_heads };
-        assert_eq!(self.dim(-1), Dim::Fixed(heads * head_dim), "GroupQueryAttention of {self:?}");
+        let GroupedQuery {
+            num_heads,
+            num_kv_heads,
+            head_dim,
+        } = sizes;
+        let heads = if keys_values.is_some() {
+            num_heads
+        } else {
+            num_heads + 2 * num_kv_heads
+        };
+        assert_eq!(
+            self.dim(-1),
+            Dim::Fixed(heads * head_dim),
+            "GroupQueryAttention of {self:?}"
+        );
         let node = self
             .op("GroupQueryAttention")
             .domain(MICROSOFT)
@@ -240,9 +305,11 @@ impl<'g> Value<'g> {
             .int("kv_num_heads", num_kv_heads as i64)
             .int("do_rotary", i64::from(rotary.is_some()));
         let node = match rotary {
-            Some(Rotary { cos, sin, position_ids }) => {
-                node.input(cos).input(sin).input(position_ids)
-            }
+            Some(Rotary {
+                cos,
+                sin,
+                position_ids,
+            }) => node.input(cos).input(sin).input(position_ids),
             None => node,
         };
         let output = shape![self.dim(0), self.dim(1), num_heads * head_dim];

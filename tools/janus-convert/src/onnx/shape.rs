@@ -74,7 +74,9 @@ pub(crate) use shape;
 pub(super) fn broadcast(a: &[Dim], b: &[Dim]) -> Shape {
     let rank = a.len().max(b.len());
     let axis = |shape: &[Dim], i: usize| {
-        (i + shape.len()).checked_sub(rank).map_or(Dim::Fixed(1), |i| shape[i])
+        (i + shape.len())
+            .checked_sub(rank)
+            .map_or(Dim::Fixed(1), |i| shape[i])
     };
     (0..rank)
         .map(|i| match (axis(a, i), axis(b, i)) {
@@ -101,15 +103,26 @@ pub(super) fn matrix_product(a: &[Dim], b: &[Dim]) -> Shape {
 /// What `Reshape` is told to go from one shape to the other: zero keeps a named axis where it is.
 pub(super) fn reshape_request(from: &[Dim], to: &[Dim]) -> Vec<i64> {
     let elements = |shape: &[Dim]| -> usize {
-        shape.iter().map(|dim| if let Dim::Fixed(n) = dim { *n } else { 1 }).product()
+        shape
+            .iter()
+            .map(|dim| if let Dim::Fixed(n) = dim { *n } else { 1 })
+            .product()
     };
-    assert_eq!(elements(from), elements(to), "{from:?} and {to:?} have different sizes");
+    assert_eq!(
+        elements(from),
+        elements(to),
+        "{from:?} and {to:?} have different sizes"
+    );
     to.iter()
         .enumerate()
         .map(|(i, dim)| match *dim {
             Dim::Fixed(extent) => extent as i64,
             Dim::Named(_) => {
-                assert_eq!(from.get(i), Some(dim), "axis {i} of {to:?} is elsewhere in {from:?}");
+                assert_eq!(
+                    from.get(i),
+                    Some(dim),
+                    "axis {i} of {to:?} is elsewhere in {from:?}"
+                );
                 0
             }
         })
@@ -124,7 +137,10 @@ mod tests {
     #[test]
     fn axes_of_one_stretch() {
         assert_eq!(broadcast(&shape!["n", 4, 1], &shape![6]), shape!["n", 4, 6]);
-        assert_eq!(broadcast(&shape![1, "s"], &shape!["b", 1, "s"]), shape!["b", 1, "s"]);
+        assert_eq!(
+            broadcast(&shape![1, "s"], &shape!["b", 1, "s"]),
+            shape!["b", 1, "s"]
+        );
     }
 
     #[test]
@@ -135,11 +151,17 @@ mod tests {
 
     #[test]
     fn matrices_multiply_over_the_last_axes() {
-        assert_eq!(matrix_product(&shape!["b", "s", 8], &shape![8, 3]), shape!["b", "s", 3]);
+        assert_eq!(
+            matrix_product(&shape!["b", "s", 8], &shape![8, 3]),
+            shape!["b", "s", 3]
+        );
     }
 
     #[test]
     fn reshape_keeps_named_axes() {
-        assert_eq!(reshape_request(&shape!["n", 4, 6], &shape!["n", 2, 12]), [0, 2, 12]);
+        assert_eq!(
+            reshape_request(&shape!["n", 4, 6], &shape!["n", 2, 12]),
+            [0, 2, 12]
+        );
     }
 }

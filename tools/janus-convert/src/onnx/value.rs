@@ -61,5 +61,9 @@ impl fmt::Debug for Value<'_> {
 
 /// Index of an axis that may be counted from the end.
 pub(super) fn resolve_axis(axis: isize, rank: usize) -> usize {
-    if axis < 0 { rank - axis.unsigned_abs() } else { axis.unsigned_abs() }
+    if axis < 0 {
+        rank - axis.unsigned_abs()
+    } else {
+        axis.unsigned_abs()
+    }
 }

@@ -76,7 +76,12 @@ impl GraphFile {
                 Place::Data(offset)
             })
             .collect();
-        Self { file: format!("{name}.onnx"), parts, places, data_bytes }
+        Self {
+            file: format!("{name}.onnx"),
+            parts,
+            places,
+            data_bytes,
+        }
     }
 
     /// Name of the file with the nodes.
@@ -139,7 +144,9 @@ impl GraphFile {
             });
             let made = self.make_pieces(&pieces, progress);
             drop(pieces);
-            let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let written = writer
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             // A writer that failed makes the sending fail too, and knows better why.
             written.and_then(|file| made.map(|()| file))
         })
@@ -154,7 +161,10 @@ impl GraphFile {
             let Place::Data(start) = *place else { continue };
             let mut offset = start;
             weight.data.write(&mut |bytes| {
-                let piece = Piece { offset, bytes: bytes.to_vec() };
+                let piece = Piece {
+                    offset,
+                    bytes: bytes.to_vec(),
+                };
                 offset += bytes.len() as u64;
                 match (pieces.send(piece), progress(bytes.len() as u64)) {
                     (Ok(()), ControlFlow::Continue(())) => Ok(()),
@@ -174,17 +184,27 @@ impl GraphFile {
             .iter()
             .map(|node| proto::Node {
                 input: node.inputs.iter().map(|id| self.value_name(*id)).collect(),
-                output: node.outputs.iter().map(|id| self.value_name(Some(*id))).collect(),
+                output: node
+                    .outputs
+                    .iter()
+                    .map(|id| self.value_name(Some(*id)))
+                    .collect(),
                 name: Some(node.name.clone()),
                 op_type: Some(node.op_type.to_owned()),
                 attribute: node.attributes.clone(),
                 domain: Some(node.domain.to_owned()),
             })
             .collect();
-        let initializer: Result<Vec<_>> =
-            parts.weights.iter().zip(&self.places).map(|(w, p)| self.tensor(w, *p)).collect();
+        let initializer: Result<Vec<_>> = parts
+            .weights
+            .iter()
+            .zip(&self.places)
+            .map(|(w, p)| self.tensor(w, *p))
+            .collect();
         let infos = |ids: &[ValueId]| -> Vec<_> {
-            ids.iter().map(|id| value_info(&parts.values[id.0])).collect()
+            ids.iter()
+                .map(|id| value_info(&parts.values[id.0]))
+                .collect()
         };
         let inner: Vec<_> = parts
             .nodes
@@ -281,7 +301,9 @@ fn value_info(value: &ValueEntry) -> proto::ValueInfo {
     };
     proto::ValueInfo {
         name: Some(value.name.clone()),
-        r#type: Some(proto::ValueType { tensor_type: Some(tensor) }),
+        r#type: Some(proto::ValueType {
+            tensor_type: Some(tensor),
+        }),
     }
 }
 

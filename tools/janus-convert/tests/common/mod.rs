@@ -5,15 +5,17 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::{fs, io};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 /// The tiny Janus in one of its layouts.
 pub(crate) fn tiny(layout: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/janus-tiny").join(layout)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/data/janus-tiny")
+        .join(layout)
 }
 
 /// Message of an error with those of its causes; of the system's errors, only the kind.
@@ -38,7 +40,9 @@ pub(crate) struct Altered {
 impl Altered {
     /// A copy of the tiny Janus in a layout.
     pub(crate) fn copy(layout: &str) -> Self {
-        let altered = Self { dir: tempfile::tempdir().unwrap() };
+        let altered = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
         fs::create_dir(altered.released()).unwrap();
         for entry in fs::read_dir(tiny(layout)).unwrap() {
             let entry = entry.unwrap();
@@ -105,11 +109,19 @@ fn read_tensors(file: &[u8]) -> BTreeMap<String, Tensor> {
     let mut header: Map<String, Value> = serde_json::from_slice(header).unwrap();
     header.remove("__metadata__");
     let tensor = |(name, entry): (String, Value)| {
-        let sizes = |key: &str| -> Vec<usize> { serde_json::from_value(entry[key].clone()).unwrap() };
+        let sizes =
+            |key: &str| -> Vec<usize> { serde_json::from_value(entry[key].clone()).unwrap() };
         let offsets = sizes("data_offsets");
         let bytes = data[offsets[0]..offsets[1]].to_vec();
         let dtype = entry["dtype"].as_str().unwrap().to_owned();
-        (name, Tensor { dtype, shape: sizes("shape"), bytes })
+        (
+            name,
+            Tensor {
+                dtype,
+                shape: sizes("shape"),
+                bytes,
+            },
+        )
     };
     header.into_iter().map(tensor).collect()
 }
@@ -117,7 +129,15 @@ fn read_tensors(file: &[u8]) -> BTreeMap<String, Tensor> {
 fn write_tensors(tensors: &BTreeMap<String, Tensor>) -> Vec<u8> {
     let mut header = Map::new();
     let mut data = Vec::new();
-    for (name, Tensor { dtype, shape, bytes }) in tensors {
+    for (
+        name,
+        Tensor {
+            dtype,
+            shape,
+            bytes,
+        },
+    ) in tensors
+    {
         let offsets = [data.len(), data.len() + bytes.len()];
         let entry = json!({ "dtype": dtype, "shape": shape, "data_offsets": offsets });
         header.insert(name.clone(), entry);

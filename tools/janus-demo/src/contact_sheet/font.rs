@@ -1,4 +1,4 @@
-//! A font of 5 × 7 dots for printable ASCII.
+//! A font of 5 × 9 dots for printable ASCII, two rows of them below the line.
 //!
 //! `font.txt` shows it: six bands of sixteen glyphs, from the space to the box that stands for every
 //! other character.
@@ -9,9 +9,9 @@ const FONT: &str = include_str!("font.txt");
 /// From one glyph to the next, in pixels.
 pub(super) const ADVANCE: u32 = 6;
 /// From one line of text to the next, in pixels.
-pub(super) const LINE: u32 = 9;
+pub(super) const LINE: u32 = 11;
 
-const GLYPH_HEIGHT: usize = 7;
+const GLYPH_HEIGHT: usize = 9;
 const GLYPHS_IN_BAND: usize = 16;
 const FIRST: char = ' ';
 const LAST: char = '\u{7f}';
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     fn drawn(character: char) -> Vec<String> {
-        let mut picture = RgbImage::new(5, 7);
+        let mut picture = RgbImage::new(5, 9);
         write(&mut picture, &character.to_string(), 0, 0, Rgb([255; 3]));
         let row = |pixels: image::buffer::Pixels<'_, Rgb<u8>>| {
             pixels
@@ -73,13 +73,13 @@ mod tests {
     #[test]
     fn glyphs_are_where_they_are_looked_for() {
         let expected = [
-            "..#..", ".#.#.", "#...#", "#...#", "#####", "#...#", "#...#",
+            "..#..", ".#.#.", "#...#", "#...#", "#####", "#...#", "#...#", ".....", ".....",
         ];
         assert_eq!(drawn('A'), expected);
         let expected = [
-            ".....", "#####", "#...#", "#...#", "#####", "#....", "#....",
+            ".....", ".....", "####.", "#...#", "#...#", "#...#", "####.", "#....", "#....",
         ];
-        assert_eq!(drawn('p')[2..5], [expected[2], "#...#", "####."]);
+        assert_eq!(drawn('p'), expected);
         assert_eq!(drawn('é')[0], "#####");
         assert!(drawn(' ').iter().all(|row| row == "....."));
     }

@@ -1,5 +1,6 @@
 //! The kind of a shape: the outline that overlaps it best.
 
+use crate::judge::patch::{Covered, Patch};
 use crate::render::Outline;
 use crate::scene::Point;
 use crate::words::{Kind, Size, Word};
@@ -11,9 +12,8 @@ const LIKENESS: f64 = 0.75;
 const SLACK: f64 = 1.25;
 /// Radii to try, around the one that follows from the area.
 const SCALES: [f64; 5] = [0.92, 0.96, 1.0, 1.04, 1.08];
-
-/// A pixel's column, row and coverage.
-pub(super) type Covered = (u32, u32, f64);
+/// How often a drawing is blurred at most, to look for the same in a picture.
+const BLURS: usize = 2;
 
 /// An outline and how well it fits.
 #[derive(Clone, Copy, Debug)]
@@ -24,34 +24,41 @@ pub(super) struct Fit {
 }
 
 impl Fit {
-    /// The outline of any kind that fits some pixels best.
+    /// The outline of any kind that fits some pixels best, sharp or blurred.
     ///
     /// A kind is given the area and the centre of mass of the pixels, both of which survive blur;
     /// what remains to be compared is the form.
     pub(super) fn best(pixels: &[Covered]) -> Self {
-        let mass: f64 = pixels.iter().map(|(_, _, coverage)| coverage).sum();
-        let mass = mass.max(f64::MIN_POSITIVE);
-        let mean = |along: fn(&Covered) -> u32| {
-            let moments = pixels
-                .iter()
-                .map(|pixel| (f64::from(along(pixel)) + 0.5) * pixel.2);
-            moments.sum::<f64>() / mass
+        let patch = Patch::of(pixels);
+        let middle = patch.middle();
+        let none = Outline {
+            kind: Kind::Circle,
+            centre: middle,
+            radius: 0.0,
         };
-        let middle = Point {
-            x: mean(|pixel| pixel.0),
-            y: mean(|pixel| pixel.1),
+        let mut best = Self {
+            outline: none,
+            overlap: 0.0,
         };
-        let fits = Kind::ALL.iter().flat_map(|&kind| {
-            let radius = (mass / kind.unit_area()).sqrt();
-            SCALES.map(|scale| Self::of(kind, radius * scale, middle, pixels))
-        });
-        fits.fold(Self::of(Kind::Circle, 0.0, middle, &[]), |best, fit| {
-            if fit.overlap > best.overlap {
-                fit
-            } else {
-                best
+        for &kind in Kind::ALL {
+            for scale in SCALES {
+                let radius = (patch.mass() / kind.unit_area()).sqrt() * scale;
+                let centre = Point {
+                    y: middle.y - kind.unit_drop() * radius,
+                    ..middle
+                };
+                let outline = Outline {
+                    kind,
+                    centre,
+                    radius,
+                };
+                let overlap = greatest_overlap(&patch, &outline);
+                if overlap > best.overlap {
+                    best = Self { outline, overlap };
+                }
             }
-        })
+        }
+        best
     }
 
     /// The kind, if form and radius are those of one.
@@ -62,31 +69,16 @@ impl Fit {
         let known = (smallest..=largest).contains(&self.outline.radius);
         (known && self.overlap >= LIKENESS).then_some(self.outline.kind)
     }
+}
 
-    fn of(kind: Kind, radius: f64, middle: Point, pixels: &[Covered]) -> Self {
-        let centre = Point {
-            y: middle.y - kind.unit_drop() * radius,
-            ..middle
-        };
-        let outline = Outline {
-            kind,
-            centre,
-            radius,
-        };
-        let area = kind.unit_area() * radius * radius;
-        let mass: f64 = pixels.iter().map(|(_, _, coverage)| coverage).sum();
-        let common: f64 = pixels
-            .iter()
-            .map(|&(x, y, coverage)| coverage.min(outline.coverage(x, y)))
-            .sum();
-        let together = mass + area - common;
-        let overlap = if together > 0.0 {
-            common / together
-        } else {
-            0.0
-        };
-        Self { outline, overlap }
-    }
+/// The overlap of a patch with a drawing, or with the most similar of its blurred forms.
+fn greatest_overlap(patch: &Patch, outline: &Outline) -> f64 {
+    let sharp = patch.drawn(outline);
+    let forms = std::iter::successors(Some(sharp), |form| Some(form.blurred()));
+    forms
+        .take(1 + BLURS)
+        .map(|form| patch.overlap(&form))
+        .fold(0.0, f64::max)
 }
 
 impl Kind {
