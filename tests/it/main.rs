@@ -1,5 +1,6 @@
 //! Suites over the whole workspace. One binary, so that it links once.
 
+mod contract;
 mod llm;
 mod pipeline;
 mod tidy;

@@ -124,24 +124,26 @@ def main():
     parser.add_argument("--checkpoint", default="checkpoint")
     parser.add_argument("--each", type=int, default=100, help="prompts per category, questions per type")
     parser.add_argument("--sweep", action="store_true", help="all settings of guidance and temperature")
+    parser.add_argument("--seed", type=int, default=101, help="of the prompts; training watches 3 and 4")
     options = parser.parse_args()
     model, encoder = load(options.checkpoint)
+    each, seed = options.each, options.seed
     sampling = settings.load()["sampling"]
     default = dict(guidance=sampling["guidance"], temperature=sampling["temperature"])
-    line("tokenizer", tokenizer_scores(model, count=options.each * 4))
-    line("answers", answer_scores(model, encoder, options.each))
-    line("answers, held-out pair shown", answer_scores(model, encoder, options.each // 2, held_out=True))
-    line(f"drawing {default}", drawing_scores(model, encoder, options.each, decoded=True, **default))
+    line("tokenizer", tokenizer_scores(model, count=each * 4, seed=seed))
+    line("answers", answer_scores(model, encoder, each, seed))
+    line("answers, held-out pair shown", answer_scores(model, encoder, each // 2, seed, held_out=True))
+    line(f"drawing {default}", drawing_scores(model, encoder, each, seed, decoded=True, **default))
     others = [name for name in CATEGORIES if name not in GENEVAL]
     line("drawing, other forms", drawing_scores(
-        model, encoder, options.each, decoded=True, categories=others, **default))
+        model, encoder, each, seed, decoded=True, categories=others, **default))
     line("drawing, held-out pairs", drawing_scores(
-        model, encoder, options.each // 2, decoded=True, held_out=True,
+        model, encoder, each // 2, seed, decoded=True, held_out=True,
         categories=["colours", "colour_attribution"], **default))
     for guidance in (1.0, 1.5, 2.0, 3.0, 5.0) if options.sweep else ():
         for temperature in (1.0, 0.7):
             scores = drawing_scores(
-                model, encoder, options.each, decoded=True, guidance=guidance, temperature=temperature)
+                model, encoder, each, seed, decoded=True, guidance=guidance, temperature=temperature)
             line(f"guidance {guidance} temperature {temperature}", scores)
 
 

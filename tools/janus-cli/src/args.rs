@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use janus_runtime::ExecutionProvider;
 
 use crate::commands;
+use crate::export::Dtype;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,6 +55,9 @@ pub(crate) struct Global {
     /// Where the library and converted models are kept [default: JANUS_CACHE_DIR, or per user]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
+    /// Precision in which a checkpoint is exported [default: fp32]
+    #[arg(long, global = true, value_name = "DTYPE", value_enum)]
+    pub(crate) dtype: Option<Dtype>,
     /// Say nothing on standard error but errors
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,

@@ -1,11 +1,12 @@
 //! What commands share: the settings, the library, the cache.
 
 use std::cell::{OnceCell, RefCell};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-use janus_install::{Flavour, Library, Request};
+use janus_install::{Flavour, Library, Progress as Step, Request};
 use janus_runtime::{ExecutionProvider, LibraryOptions, SessionOptions, load_library};
+use tracing_subscriber::EnvFilter;
 
 use crate::args::Global;
 use crate::output;
@@ -21,8 +22,9 @@ impl Context {
     pub(crate) fn new(global: Global) -> Self {
         if global.verbose {
             tracing_subscriber::fmt()
-                .with_env_filter(tracing_subscriber::EnvFilter::new("info"))
-                .with_writer(std::io::stderr)
+                .with_env_filter(EnvFilter::new("info"))
+                .with_ansi(io::stderr().is_terminal())
+                .with_writer(io::stderr)
                 .init();
         }
         Self {
@@ -33,21 +35,26 @@ impl Context {
 
     /// How graphs are opened. The library is loaded, and fetched before that where there is none.
     pub(crate) fn session_options(&self) -> anyhow::Result<SessionOptions> {
-        self.load()?;
+        self.load_library()?;
         Ok(SessionOptions::on(self.global.on))
     }
 
-    /// The library, loaded.
-    pub(crate) fn load(&self) -> anyhow::Result<&Library> {
+    /// The ONNX Runtime library, loaded.
+    pub(crate) fn load_library(&self) -> anyhow::Result<&Library> {
         if let Some(library) = self.library.get() {
             return Ok(library);
         }
-        let library = fetching(self.global.quiet, |progress| {
-            janus_install::ensure(&self.request(), progress)
-        })?;
-        let threads = self.global.threads.map(usize::from);
-        load_library(&library.path, &LibraryOptions { threads })?;
+        let library = self.fetching(|tell| janus_install::ensure(&self.request(), tell))?;
+        load_library(&library.path, &self.library_options())?;
+        self.remark(format!("ONNX Runtime: {}", library.path.display()));
         Ok(self.library.get_or_init(|| library))
+    }
+
+    /// How the library is set up.
+    pub(crate) fn library_options(&self) -> LibraryOptions {
+        LibraryOptions {
+            threads: self.global.threads.map(usize::from),
+        }
     }
 
     /// What the library is looked for by.
@@ -65,16 +72,34 @@ impl Context {
         request
     }
 
-    /// Where things are kept between runs.
-    pub(crate) fn cache(&self) -> anyhow::Result<PathBuf> {
-        self.request()
-            .cache
-            .context("this user has no cache directory; name one with --cache")
+    /// Where the library and converted models are kept.
+    pub(crate) fn cache(&self) -> Result<PathBuf, janus_install::Error> {
+        self.request().cache.ok_or(janus_install::Error::NoCache)
+    }
+
+    /// Runs something that may fetch a library, and shows how far it is.
+    pub(crate) fn fetching<T>(
+        &self,
+        work: impl FnOnce(&dyn Fn(Step<'_>)) -> janus_install::Result<T>,
+    ) -> janus_install::Result<T> {
+        let bar: RefCell<Option<Progress>> = RefCell::new(None);
+        work(&|step| {
+            let mut bar = bar.borrow_mut();
+            let bar = bar.get_or_insert_with(|| Progress::bytes("fetching ONNX Runtime", self));
+            show(bar, step);
+        })
     }
 
     /// A line on standard error, unless nothing is wanted there.
-    pub(crate) fn note(&self, text: &str) {
+    pub(crate) fn note(&self, text: impl std::fmt::Display) {
         if !self.global.quiet {
+            output::note(text);
+        }
+    }
+
+    /// A line on standard error for those who want to know more.
+    pub(crate) fn remark(&self, text: impl std::fmt::Display) {
+        if self.global.verbose {
             output::note(text);
         }
     }
@@ -92,29 +117,21 @@ pub(crate) fn flavour(provider: ExecutionProvider) -> Option<Flavour> {
     }
 }
 
-/// Runs something that may fetch a library, and shows how far it is.
-pub(crate) fn fetching<T>(
-    quiet: bool,
-    work: impl FnOnce(&dyn Fn(janus_install::Progress<'_>)) -> janus_install::Result<T>,
-) -> janus_install::Result<T> {
-    use janus_install::Progress as Step;
-    let bar: RefCell<Option<Progress>> = RefCell::new(None);
-    work(&|step| {
-        let mut bar = bar.borrow_mut();
-        let bar = bar.get_or_insert_with(|| Progress::bytes("ONNX Runtime", 0, quiet));
-        match step {
-            Step::Waiting { .. } => bar.describe("waiting for another install"),
-            Step::Fetching {
-                file,
-                received,
-                total,
-            } => {
-                bar.describe(&format!("fetching {file}"));
-                bar.set_total(total);
-                bar.set(received);
-            }
-            Step::Unpacking { file } => bar.describe(&format!("unpacking {file}")),
-            _ => {}
+fn show(bar: &mut Progress, step: Step<'_>) {
+    match step {
+        Step::Waiting { lock } => bar.describe(&format!(
+            "waiting for another install (`{}`)",
+            lock.display()
+        )),
+        Step::Fetching {
+            file,
+            received,
+            total,
+        } => {
+            bar.describe(&format!("fetching {file}"));
+            bar.set(received, total);
         }
-    })
+        Step::Unpacking { file } => bar.describe(&format!("unpacking {file}")),
+        _ => {}
+    }
 }

@@ -4,10 +4,12 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use image::RgbImage;
+use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use crate::failure::Failure;
-use crate::interrupt;
+use crate::{interrupt, picture};
 
 /// Names of pictures to write: `{i}` is the number of a picture from 0, `{n}` from 1.
 #[derive(Clone, Debug)]
@@ -64,9 +66,16 @@ impl Pattern {
         PathBuf::from(name.replace("{n}", &(i + 1).to_string()))
     }
 
-    /// Whether files that are there already are replaced.
-    pub(crate) fn force(&self) -> bool {
-        self.force
+    /// Writes picture `i`, which tells how it came about, and gives its name.
+    pub(crate) fn write(
+        &self,
+        i: usize,
+        picture: &RgbImage,
+        history: &impl Serialize,
+    ) -> anyhow::Result<PathBuf> {
+        let path = self.path(i);
+        picture::write(&path, picture, history, self.force)?;
+        Ok(path)
     }
 
     fn taken(&self, count: usize) -> Option<PathBuf> {
@@ -151,10 +160,8 @@ mod tests {
         let again = write(&path, false, |file| file.write_all(b"new"));
         assert!(matches!(again, Err(Failure::Exists { .. })));
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
-        write(&path, Pattern::named(text, 1, true).unwrap().force(), |file| {
-            file.write_all(b"new")
-        })
-        .unwrap();
+        assert!(Pattern::named(text, 1, true).is_ok());
+        write(&path, true, |file| file.write_all(b"new")).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         let stem = dir.path().join("fox");
         let free = Pattern::free(stem.to_str().unwrap(), 1);

@@ -1,153 +1,91 @@
-//! From what a person names to a model that runs.
+//! From what a person names to a model that is open.
 
-use std::fs::{self, File};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-use clap::ValueEnum;
-use janus_convert::{ConvertOptions, FINGERPRINT, Stage, convert_with_progress};
 use janus_pipeline::Janus;
-use janus_runtime::manifest::{DType, Family};
-use janus_runtime::{Manifest, ModelDir};
+use janus_runtime::ModelDir;
+use janus_runtime::manifest::{DType, MANIFEST};
 
 use crate::context::Context;
-use crate::failure::BadInput;
-use crate::interrupt;
+use crate::export;
+use crate::failure::Failure;
 use crate::progress::Progress;
 
-/// Precision of the weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Dtype {
-    /// 32-bit floats.
-    Fp32,
-    /// 16-bit floats, half the size.
-    Fp16,
+/// What the embedded demo model is called.
+const DEMO: &str = "janus-demo";
+
+/// An exported model, and what it is called.
+pub(crate) struct Model {
+    /// The last part of the path that was named.
+    pub(crate) name: String,
+    /// The exported directory.
+    pub(crate) dir: ModelDir,
 }
 
-impl From<Dtype> for DType {
-    fn from(dtype: Dtype) -> Self {
-        match dtype {
-            Dtype::Fp32 => Self::Fp32,
-            Dtype::Fp16 => Self::Fp16,
-        }
+impl Model {
+    /// Opens what `path` names: an exported directory, a checkpoint, which is converted into the
+    /// cache when it is first used, or nothing, which means the embedded demo model.
+    pub(crate) fn open(path: Option<&Path>, context: &Context) -> anyhow::Result<Self> {
+        let (name, dir) = match path {
+            None => (DEMO.to_owned(), export::of_demo(context)?),
+            Some(path) => (name(path), exported(path, context)?),
+        };
+        let dir = ModelDir::open(dir)?;
+        expect_precision(&name, &dir, context)?;
+        context.remark(format!("model: {}", dir.path().display()));
+        Ok(Self { name, dir })
+    }
+
+    /// Opens both faces of the model: every graph but the VQ encoder.
+    pub(crate) fn janus(&self, context: &Context) -> anyhow::Result<Janus> {
+        let options = context.session_options()?;
+        let _turning = Progress::unknown(&format!("opening {}", self.name), context);
+        Ok(Janus::from_dir(&self.dir, &options)?)
     }
 }
 
-/// Which model of the family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FamilyName {
-    /// Janus-1.3B.
-    Janus,
-    /// Janus-Pro-1B and 7B.
-    JanusPro,
+/// Whether a path could be meant as a MODEL.
+pub(crate) fn is_one(path: &Path) -> bool {
+    path.is_dir()
 }
 
-impl From<FamilyName> for Family {
-    fn from(name: FamilyName) -> Self {
-        match name {
-            FamilyName::Janus => Self::Janus,
-            FamilyName::JanusPro => Self::JanusPro,
-        }
+/// An export has the precision that it has; --dtype cannot change it any more.
+fn expect_precision(name: &str, dir: &ModelDir, context: &Context) -> Result<(), Failure> {
+    let found = dir.manifest().converter.dtype;
+    match context.global.dtype.map(DType::from) {
+        Some(wanted) if wanted != found => Err(Failure::Usage {
+            message: format!("`{name}` is exported in {found}; --dtype asks for {wanted}"),
+            hint: Some(format!("`janus convert CHECKPOINT OUT --dtype {wanted}` makes another")),
+        }),
+        _ => Ok(()),
     }
 }
 
-/// Opens both faces of a model.
-pub(crate) fn janus(name: Option<&Path>, context: &Context) -> anyhow::Result<Janus> {
-    let model = open(name, context)?;
-    Ok(Janus::from_dir(&model, &context.session_options()?)?)
+fn name(path: &Path) -> String {
+    let real = path.canonicalize();
+    let path = real.as_deref().unwrap_or(path);
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
 }
 
-/// The exported directory that `name` stands for: itself, the export of a checkpoint, or the demo
-/// model's.
-pub(crate) fn open(name: Option<&Path>, context: &Context) -> anyhow::Result<ModelDir> {
-    let path = match name {
-        None => demo(context)?,
-        Some(path) if path.join(janus_runtime::manifest::MANIFEST).exists() => path.to_owned(),
-        Some(path) if path.join("config.json").exists() => exported(path, context)?,
-        Some(path) if path.is_dir() => {
-            let message = format!(
-                "`{}` is neither an exported model (manifest.json) nor a checkpoint (config.json)",
-                path.display()
-            );
-            return Err(BadInput(message).into());
-        }
-        Some(path) => {
-            fs::metadata(path)
-                .with_context(|| format!("cannot open model `{}`", path.display()))?;
-            let message = format!("`{}` is a file; a model is a directory", path.display());
-            return Err(BadInput(message).into());
-        }
-    };
-    Ok(ModelDir::open(path)?)
-}
-
-/// Converts with a progress bar; Ctrl-C stops it and leaves nothing.
-pub(crate) fn convert(
-    checkpoint: &Path,
-    out: &Path,
-    options: &ConvertOptions,
-    context: &Context,
-) -> Result<Manifest, janus_convert::Error> {
-    let mut bar = Progress::bytes("reading", 0, context.global.quiet);
-    convert_with_progress(checkpoint, out, options, &mut |progress| {
-        bar.set_total(progress.total);
-        match progress.stage {
-            Stage::Hashing => bar.describe("reading"),
-            Stage::Writing(graph) => bar.describe(graph.name()),
-        }
-        bar.set(progress.done);
-        if interrupt::asked() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    })
-}
-
-fn demo(context: &Context) -> anyhow::Result<PathBuf> {
-    let root = context.cache()?.join("models");
-    let path = janus_demo::ensure_exported(&root, FINGERPRINT, |checkpoint, out| {
-        convert(checkpoint, out, &ConvertOptions::default(), context).map(|_| ())
+fn exported(path: &Path, context: &Context) -> anyhow::Result<PathBuf> {
+    if path.join(MANIFEST).is_file() {
+        return Ok(path.to_owned());
+    }
+    if path.join("config.json").is_file() {
+        return export::of_checkpoint(path, context);
+    }
+    let metadata = std::fs::metadata(path).map_err(|source| Failure::Read {
+        path: path.to_owned(),
+        source,
     })?;
-    Ok(path)
-}
-
-/// The export of a checkpoint in the cache, made on first use.
-fn exported(checkpoint: &Path, context: &Context) -> anyhow::Result<PathBuf> {
-    let root = context.cache()?.join("models");
-    fs::create_dir_all(&root).with_context(|| format!("cannot write `{}`", root.display()))?;
-    let out = root.join(cache_name(checkpoint)?);
-    let lock = out.with_extension("lock");
-    let lock = File::create(&lock).with_context(|| format!("cannot write `{}`", lock.display()))?;
-    lock.lock()
-        .with_context(|| format!("cannot lock `{}`", root.display()))?;
-    if !out.exists() {
-        context.note(&format!(
-            "converting `{}` once, into the cache",
-            checkpoint.display()
-        ));
-        convert(checkpoint, &out, &ConvertOptions::default(), context)?;
-    }
-    Ok(out)
-}
-
-/// Another checkpoint, a changed file or another converter has another name.
-fn cache_name(checkpoint: &Path) -> anyhow::Result<String> {
-    let failed = || format!("cannot read `{}`", checkpoint.display());
-    let path = checkpoint.canonicalize().with_context(failed)?;
-    let mut files = Vec::new();
-    for entry in fs::read_dir(&path).with_context(failed)? {
-        let entry = entry.with_context(failed)?;
-        let metadata = entry.metadata().with_context(failed)?;
-        files.push((entry.file_name(), metadata.len(), metadata.modified().ok()));
-    }
-    files.sort();
-    let key = format!("{FINGERPRINT} {} {files:?}", path.display());
-    let stem = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    Ok(format!("{stem}-{}", crate::output::digest(&key)))
+    let path = path.display();
+    let message = match metadata.is_dir() {
+        true => format!(
+            "`{path}` is no model: it has neither a {MANIFEST}, as exports have, \
+             nor a config.json, as checkpoints have"
+        ),
+        false => format!("`{path}` is a file; a model is a directory"),
+    };
+    Err(Failure::Input(message).into())
 }

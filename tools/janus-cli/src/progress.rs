@@ -1,51 +1,57 @@
 //! Progress on standard error: a bar on a terminal, a line now and then elsewhere.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::context::Context;
 use crate::output;
 
 /// How often a log is told.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+/// How often a spinner turns.
+const TURN_EVERY: Duration = Duration::from_millis(120);
 
-/// Progress of one piece of work.
+/// Progress of one piece of work. It is taken off the terminal when it is dropped.
 pub(crate) struct Progress {
     bar: ProgressBar,
     what: String,
+    /// Whether lines are told in the place of a bar.
     lines: bool,
     told: Instant,
 }
 
 impl Progress {
-    /// Work of `total` steps.
-    pub(crate) fn steps(what: &str, total: u64, quiet: bool) -> Self {
-        Self::new(
-            what,
-            total,
-            quiet,
-            "{msg} {bar:30} {pos}/{len} {elapsed} left {eta}",
-        )
+    /// Work in steps.
+    pub(crate) fn steps(what: &str, context: &Context) -> Self {
+        let style = "{msg} {bar:30} {pos}/{len}, {eta} left";
+        Self::new(what, context, style)
     }
 
-    /// Work of `total` bytes.
-    pub(crate) fn bytes(what: &str, total: u64, quiet: bool) -> Self {
-        let style = "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} left {eta}";
-        Self::new(what, total, quiet, style)
+    /// Work on bytes.
+    pub(crate) fn bytes(what: &str, context: &Context) -> Self {
+        let style = "{msg} {bar:30} {binary_bytes}/{binary_total_bytes}, {eta} left";
+        Self::new(what, context, style)
     }
 
-    fn new(what: &str, total: u64, quiet: bool, style: &str) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let bar = if quiet || !terminal {
-            ProgressBar::hidden()
-        } else {
-            ProgressBar::new(total)
+    /// Work of which nobody knows how long it takes.
+    pub(crate) fn unknown(what: &str, context: &Context) -> Self {
+        let progress = Self::new(what, context, "{spinner} {msg}");
+        progress.bar.enable_steady_tick(TURN_EVERY);
+        progress
+    }
+
+    fn new(what: &str, context: &Context, style: &str) -> Self {
+        let quiet = context.global.quiet;
+        let terminal = io::stderr().is_terminal();
+        let bar = match terminal && !quiet {
+            true => ProgressBar::new(0),
+            false => ProgressBar::hidden(),
         };
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }
-        bar.set_length(total);
         bar.set_message(what.to_owned());
         Self {
             bar,
@@ -55,30 +61,28 @@ impl Progress {
         }
     }
 
-    /// So much is done.
-    pub(crate) fn set(&mut self, done: u64) {
+    /// So much is done, of so much.
+    pub(crate) fn set(&mut self, done: u64, total: u64) {
+        self.bar.set_length(total);
         self.bar.set_position(done);
         if self.lines && self.told.elapsed() >= LINE_EVERY {
             self.told = Instant::now();
-            let total = self.bar.length().unwrap_or(0).max(1);
-            output::note(&format!("{}: {} %", self.what, done * 100 / total));
+            let percent = 100.0 * done as f64 / total.max(1) as f64;
+            output::note(format!("{}: {percent:.0} %", self.what));
         }
-    }
-
-    /// How much there is to do.
-    pub(crate) fn set_total(&mut self, total: u64) {
-        self.bar.set_length(total);
     }
 
     /// What is being done now.
     pub(crate) fn describe(&mut self, what: &str) {
-        what.clone_into(&mut self.what);
-        self.bar.set_message(what.to_owned());
+        if what != self.what {
+            what.clone_into(&mut self.what);
+            self.bar.set_message(what.to_owned());
+        }
     }
 
-    /// Says something without tearing the bar.
-    pub(crate) fn say(&self, text: &str) {
-        self.bar.suspend(|| output::note(text));
+    /// Does something that prints, without tearing the bar.
+    pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bar.suspend(print)
     }
 }
 

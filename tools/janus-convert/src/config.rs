@@ -10,19 +10,21 @@ pub(crate) mod json;
 mod language;
 pub(crate) mod preprocessor;
 pub(crate) mod tokens;
+mod unique;
 
 use std::path::Path;
 
-use janus_runtime::manifest::{LanguageConfig, Layout, VqConfig};
+use janus_runtime::manifest::{LanguageConfig, Layout, SpecialTokens, VqConfig};
 
 pub(crate) use self::images::SiglipConfig;
 use self::json::{Document, Section};
+use crate::checkpoint::Dtype;
 use crate::error::{Error, Result};
 use crate::module::Module;
 use crate::networks::llama;
 
 /// Name of the model's configuration.
-const CONFIG: &str = "config.json";
+pub(crate) const CONFIG: &str = "config.json";
 
 /// Numbers beside the sizes that do not change what a model computes: ids, settings of training
 /// and of text generation, versions.
@@ -99,35 +101,81 @@ impl ConfigFile {
     /// The sizes of the model, from here and from the weights.
     pub(crate) fn sizes(&self, model: &Module<'_>) -> Result<Sizes> {
         let root = self.root();
-        let language = match self.layout {
-            Layout::Released => root.section("language_config")?,
-            Layout::Transformers => root.section("text_config")?,
-        };
-        // transformers ties by default, and prefers a head that is there.
-        let tied = language.flag("tie_word_embeddings")?.unwrap_or(false)
-            || root
-                .flag("tie_word_embeddings")?
-                .unwrap_or(self.layout == Layout::Transformers);
-        let siglip = images::siglip(&root, model)?;
+        let section = self.language()?;
         let table = llama::language_model_of(model).at("embed_tokens");
-        language.agree(
-            "vocab_size",
-            table.extent("weight", 0)?,
-            "rows in the embedding table",
-        )?;
-        language.agree(
-            "hidden_size",
-            table.extent("weight", 1)?,
-            "columns in the embedding table",
-        )?;
-        let language = language::read(&language)?;
+        let [rows, columns] = [table.extent("weight", 0)?, table.extent("weight", 1)?];
+        section.agree("vocab_size", rows, "rows in the embedding table")?;
+        section.agree("hidden_size", columns, "columns in the embedding table")?;
+        let language = language::read(&section)?;
+
+        let siglip = images::siglip(&root, model)?;
         images::check_adaptors(&root, model)?;
+        let vq = images::vq(&root, model, siglip.image_size)?;
         Ok(Sizes {
-            vq: images::vq(&root, model, siglip.image_size)?,
-            siglip,
             language,
-            tied_head: tied,
+            tied_head: self.tied_head()?,
+            siglip,
+            vq,
         })
+    }
+
+    /// Fails unless the stated placeholder is the tokenizer's.
+    pub(crate) fn check_tokens(&self, tokens: &SpecialTokens) -> Result<()> {
+        let (root, id) = (self.root(), tokens.image_placeholder);
+        match root.size("image_token_id", 0..=u32::MAX as usize)? {
+            Some(stated) if stated != id as usize => {
+                let found = format!("`<image_placeholder>` is {id} in the tokenizer");
+                Err(root.disagrees("image_token_id", stated, found))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What a person should know of settings that are passed over.
+    pub(crate) fn notes(&self, model: &Module<'_>) -> Result<Vec<String>> {
+        let mut notes = Vec::new();
+        if self.root().has("auto_map") {
+            notes.push(format!(
+                "`{CONFIG}` names code in `auto_map`; it is not run"
+            ));
+        }
+        let stored = llama::language_model_of(model)
+            .at("embed_tokens")
+            .stored("weight")?;
+        for (section, key) in [(self.root(), "torch_dtype"), (self.root(), "dtype")] {
+            let Some(stated) = section.text(key)? else {
+                continue;
+            };
+            let known = [
+                ("float32", Dtype::F32),
+                ("float16", Dtype::F16),
+                ("bfloat16", Dtype::BF16),
+            ];
+            if known
+                .iter()
+                .any(|(name, dtype)| *name == stated && *dtype != stored)
+            {
+                notes.push(format!(
+                    "`{CONFIG}` says {stated}; the weights are {stored}"
+                ));
+            }
+        }
+        Ok(notes)
+    }
+
+    fn language(&self) -> Result<Section<'_>> {
+        match self.layout {
+            Layout::Released => self.root().section("language_config"),
+            Layout::Transformers => self.root().section("text_config"),
+        }
+    }
+
+    /// Whether the text head may be missing. `transformers` ties by default, and prefers a head
+    /// that is there.
+    fn tied_head(&self) -> Result<bool> {
+        let (key, default) = ("tie_word_embeddings", self.layout == Layout::Transformers);
+        let inner = self.language()?.flag(key)?.unwrap_or(false);
+        Ok(inner || self.root().flag(key)?.unwrap_or(default))
     }
 }
 

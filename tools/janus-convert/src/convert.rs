@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use janus_runtime::manifest::{Converter, DType, FORMAT_VERSION, Family, FileEntry, Source};
+use janus_runtime::manifest::{Converter, DType, FORMAT_VERSION, Family, Source};
 use janus_runtime::{GraphKind, Manifest};
 
-use crate::checkpoint::{Checkpoint, FileDigest};
+use crate::checkpoint::Checkpoint;
 use crate::config::tokens::Vocabulary;
 use crate::config::{ConfigFile, Sizes, chat, preprocessor};
 use crate::error::{Error, Result};
@@ -17,6 +17,7 @@ use crate::module::Module;
 use crate::networks::{self, IGNORED};
 use crate::notice;
 use crate::onnx::{GraphFile, OPSET};
+use crate::progress::{Meter, Progress};
 use crate::recipe::Recipe;
 
 /// How to convert.
@@ -31,24 +32,14 @@ pub struct ConvertOptions {
     pub replace: bool,
 }
 
-/// How far a conversion has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// What is being done.
-    pub stage: Stage,
-    /// Bytes of this stage and those before that are done.
-    pub done: u64,
-    /// Bytes of all stages.
-    pub total: u64,
-}
-
-/// What a conversion is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Reading the released weights for their hashes.
-    Hashing,
-    /// Writing a graph.
-    Writing(GraphKind),
+impl Default for ConvertOptions {
+    fn default() -> Self {
+        Self {
+            dtype: DType::Fp32,
+            family: None,
+            replace: false,
+        }
+    }
 }
 
 /// Converts the checkpoint in `released` to an export at `out`.
@@ -83,44 +74,29 @@ pub fn convert_with_progress(
     let sizes = config.sizes(&model)?;
     let graphs = networks::graphs(&model, &sizes)?;
     checkpoint.expect_all_used(&IGNORED)?;
-    let mut description = describe(released, options, &config, sizes, &graphs)?;
+    let mut manifest = describe(released, options, &config, sizes, &graphs)?;
+    manifest.source.notes.extend(config.notes(&model)?);
+    manifest.source.notes.extend_from_slice(checkpoint.notes());
+    let beside = notice::files(released)?;
 
     let mut export = Export::create(out, released, options.replace)?;
     let weights = graphs.iter().map(|(_, graph)| graph.data_bytes()).sum();
     export.expect_room(weights)?;
     let mut meter = Meter::new(&checkpoint, weights, progress);
-
-    let hashes = checkpoint.sha256_files(|read, _| meter.hashed(read))?;
-    if meter.cancelled {
-        return Err(Error::Cancelled);
-    }
-    for file in hashes {
-        let FileDigest { name, size, sha256 } = file;
-        description.source.files.insert(
-            name,
-            FileEntry {
-                bytes: size,
-                sha256,
-            },
-        );
-    }
+    manifest.source.files = meter.hash(&checkpoint)?;
     for (kind, graph) in &graphs {
         export.graph(graph, &mut |bytes| meter.wrote(*kind, bytes))?;
     }
-    for (name, bytes) in notice::files(released)? {
+    for (name, bytes) in beside {
         export.file(&name, &bytes)?;
     }
-    description
-        .source
-        .notes
-        .extend(checkpoint.notes().iter().cloned());
-    description
+    manifest
         .source
         .notes
         .extend(checkpoint.doubtful().iter().map(ToString::to_string));
-    description.files = export.files().clone();
-    export.finish(&description)?;
-    Ok(description)
+    manifest.files = export.files().clone();
+    export.finish(&manifest)?;
+    Ok(manifest)
 }
 
 /// The manifest, but for the files and what is known only when they are written.
@@ -132,6 +108,7 @@ fn describe(
     graphs: &[(GraphKind, GraphFile)],
 ) -> Result<Manifest> {
     let vocabulary = Vocabulary::read(released, sizes.language.vocab_size)?;
+    config.check_tokens(vocabulary.special())?;
     let root = config.root();
     let (family, evidence) = chat::family(
         released,
@@ -162,73 +139,4 @@ fn describe(
         graphs: export::entries(graphs),
         files: BTreeMap::new(),
     })
-}
-
-impl Default for ConvertOptions {
-    fn default() -> Self {
-        Self {
-            dtype: DType::Fp32,
-            family: None,
-            replace: false,
-        }
-    }
-}
-
-/// Adds up what has been done, and asks whether to go on.
-struct Meter<'p> {
-    progress: &'p mut dyn FnMut(Progress) -> ControlFlow<()>,
-    hashed: u64,
-    written: u64,
-    total: u64,
-    cancelled: bool,
-}
-
-impl<'p> Meter<'p> {
-    fn new(
-        checkpoint: &Checkpoint,
-        weights: u64,
-        progress: &'p mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Self {
-        let sources: u64 = checkpoint
-            .source_files()
-            .iter()
-            .map(|file| file.size())
-            .sum();
-        Self {
-            progress,
-            hashed: 0,
-            written: 0,
-            total: sources + weights,
-            cancelled: false,
-        }
-    }
-
-    fn hashed(&mut self, bytes: u64) {
-        self.hashed = bytes;
-        // Hashing cannot be stopped on the way; `cancelled` tells afterwards.
-        let _ = self.report(Stage::Hashing);
-    }
-
-    fn wrote(&mut self, kind: GraphKind, bytes: u64) -> ControlFlow<()> {
-        self.written += bytes;
-        self.report(Stage::Writing(kind))
-    }
-
-    fn report(&mut self, stage: Stage) -> ControlFlow<()> {
-        let done = self.hashed + self.written;
-        if (self.progress)(Progress {
-            stage,
-            done,
-            total: self.total,
-        })
-        .is_break()
-        {
-            self.cancelled = true;
-        }
-        if self.cancelled {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    }
 }

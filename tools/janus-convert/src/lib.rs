@@ -19,6 +19,7 @@
 //! The same files, options and version give the same bytes. An export that has a manifest is
 //! complete; one that could not be completed does not exist.
 
+mod beside;
 pub mod checkpoint;
 mod config;
 mod convert;
@@ -29,12 +30,15 @@ mod networks;
 mod nn;
 mod notice;
 mod onnx;
+mod progress;
 mod recipe;
+pub mod synth;
 mod weight;
 
-pub use convert::{ConvertOptions, Progress, Stage, convert, convert_with_progress};
+pub use convert::{ConvertOptions, convert, convert_with_progress};
 pub use error::{Error, Result};
 pub use onnx::listing;
+pub use progress::{Progress, Stage};
 
 /// Version and a hash of the converter's sources: exports are reused only by the same converter.
 pub const FINGERPRINT: &str = env!("JANUS_CONVERT_FINGERPRINT");

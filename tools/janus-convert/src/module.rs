@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use janus_runtime::manifest::Layout;
 
-use crate::checkpoint::{Checkpoint, Weights};
+use crate::checkpoint::{Checkpoint, Dtype, Weights};
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 use crate::weight::Weight;
@@ -84,6 +84,12 @@ impl<'c> Module<'c> {
                 shape: shape.to_vec(),
                 axis,
             })
+    }
+
+    /// The type that a tensor is stored in.
+    pub(crate) fn stored(&self, tensor: &str) -> Result<Dtype> {
+        let shape = self.weights.shape(tensor)?;
+        Ok(self.weights.tensor(tensor, shape)?.dtype())
     }
 
     /// A weight of this shape.

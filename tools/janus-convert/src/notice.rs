@@ -3,13 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use crate::config::json::read_bounded;
-use crate::config::preprocessor::PREPROCESSOR;
+use crate::beside;
+use crate::config::CONFIG;
+use crate::config::preprocessor::PREPROCESSORS;
 use crate::config::tokens::TOKENIZER;
 use crate::error::{Error, Result};
 
-/// Files of the checkpoint that a user of the export needs or may want to see.
-const COPIED: [&str; 3] = [TOKENIZER, "config.json", PREPROCESSOR];
 /// None of the copied files is larger.
 const LIMIT: u64 = 128 << 20;
 
@@ -28,12 +27,11 @@ there are none, read the licence where the weights were published before you pas
 
 /// Names and contents of the files beside the graphs, in a fixed order.
 pub(crate) fn files(released: &Path) -> Result<Vec<(String, Vec<u8>)>> {
-    let mut names: Vec<String> = COPIED.map(str::to_owned).into();
-    names.extend(licences(released)?);
     let mut files = vec![("NOTICE".to_owned(), NOTICE.as_bytes().to_vec())];
-    for name in names {
-        let bytes = read_bounded(&released.join(&name), LIMIT)?;
-        files.push((name, bytes));
+    let read = [TOKENIZER, CONFIG].into_iter().chain(PREPROCESSORS);
+    for name in read.map(str::to_owned).chain(licences(released)?) {
+        let bytes = beside::optional(beside::read(released, &name, LIMIT))?;
+        files.extend(bytes.map(|bytes| (name, bytes)));
     }
     Ok(files)
 }

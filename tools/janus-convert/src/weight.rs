@@ -96,6 +96,7 @@ impl Weight {
                 dtype,
                 rows,
                 columns,
+                panel_bytes: PANEL_BYTES,
             },
         )
     }
@@ -136,11 +137,12 @@ struct Transposed {
     /// Of the checkpoint's matrices together.
     rows: usize,
     columns: usize,
+    panel_bytes: usize,
 }
 
 impl TensorData for Transposed {
     fn write(&self, sink: &mut Sink<'_>) -> Result<()> {
-        let panel_columns = (PANEL_BYTES / (self.rows * 4).max(1)).clamp(1, self.columns);
+        let panel_columns = (self.panel_bytes / (self.rows * 4)).clamp(1, self.columns);
         let mut panel = vec![0.0; panel_columns * self.rows];
         let mut encoder = Encoder::new(self.dtype);
         for first in (0..self.columns).step_by(panel_columns) {
@@ -240,7 +242,7 @@ impl Encoder {
 }
 
 /// The bytes of numbers, as ONNX stores them.
-fn little_endian<T: bytemuck::NoUninit>(values: &[T]) -> Cow<'_, [u8]> {
+pub(crate) fn little_endian<T: bytemuck::NoUninit>(values: &[T]) -> Cow<'_, [u8]> {
     let bytes: &[u8] = bytemuck::cast_slice(values);
     if cfg!(target_endian = "little") {
         return Cow::Borrowed(bytes);
@@ -251,4 +253,79 @@ fn little_endian<T: bytemuck::NoUninit>(values: &[T]) -> Cow<'_, [u8]> {
             .flat_map(|number| number.iter().rev().copied())
             .collect(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn tiny() -> Arc<Checkpoint> {
+        let tiny = "../../tests/data/janus-tiny/released";
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(tiny);
+        Arc::new(Checkpoint::open(&dir).unwrap())
+    }
+
+    fn bytes_of(data: &dyn TensorData) -> Vec<u8> {
+        let mut written = Vec::new();
+        let mut sink = |bytes: &[u8]| {
+            written.extend_from_slice(bytes);
+            Ok(())
+        };
+        data.write(&mut sink).unwrap();
+        written
+    }
+
+    #[test]
+    fn stacked_matrices_are_transposed_in_panels_of_any_size() {
+        let checkpoint = tiny();
+        let mlp = checkpoint.root().at("language_model.model.layers.0.mlp");
+        let weight = |name| Weight::new(&checkpoint, mlp.tensor(name, &[160, 96]).unwrap());
+        let weight = weight("gate_proj.weight").stack(weight("up_proj.weight"));
+        let (rows, columns) = (320, 96);
+        let values = weight.read().unwrap();
+        let turned = (0..columns).flat_map(|j| values.iter().skip(j).step_by(columns));
+        let expected: Vec<u8> = turned.flat_map(|value| value.to_le_bytes()).collect();
+        for panel_columns in [1, 7, 96, 1000] {
+            let (weight, dtype) = (weight.clone(), DType::F32);
+            let panel_bytes = panel_columns * rows * 4;
+            let data = Transposed {
+                weight,
+                dtype,
+                rows,
+                columns,
+                panel_bytes,
+            };
+            assert!(
+                bytes_of(&data) == expected,
+                "{panel_columns} columns at a time"
+            );
+        }
+    }
+
+    #[test]
+    fn halves_are_rounded_to_the_nearest() {
+        let mut written = Vec::new();
+        let mut sink = |bytes: &[u8]| {
+            written.extend_from_slice(bytes);
+            Ok(())
+        };
+        let part = Part {
+            name: "a".to_owned(),
+            shape: vec![4],
+        };
+        let values = [1.0, 1.0 + 0.75 / 1024.0, 65519.0, f32::INFINITY];
+        Encoder::new(DType::F16)
+            .write(&values, |_| &part, &mut sink)
+            .unwrap();
+        let halves = [0x3c00_u16, 0x3c01, 0x7bff, 0x7c00];
+        assert_eq!(written, halves.map(u16::to_le_bytes).concat());
+
+        let refused = Encoder::new(DType::F16).write(&[65520.0], |_| &part, &mut |_| Ok(()));
+        assert!(matches!(
+            refused,
+            Err(Error::HalfRange { value: 65520.0, .. })
+        ));
+    }
 }

@@ -9,12 +9,12 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use common::{Altered, tiny};
+use common::{Alteration, Altered, tiny};
 use expect_test::expect_file;
 use janus_convert::{ConvertOptions, Error, Stage, convert, convert_with_progress, listing};
 use janus_runtime::manifest::{DType, Family, Layout};
 use janus_runtime::{GraphKind, Manifest};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Every file of a directory.
 fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -139,7 +139,8 @@ fn the_manifest_says_what_is_there() {
 
 #[test]
 fn the_family_is_told_by_the_best_evidence() {
-    let cases: [(&str, &dyn Fn(&Altered), Option<Family>, Family, &str); 6] = [
+    type Case<'a> = (&'a str, Alteration<'a>, Option<Family>, Family, &'a str);
+    let cases: [Case<'_>; 6] = [
         (
             "tokens",
             &|_| {},
@@ -243,6 +244,38 @@ fn settings_beside_the_weights_are_taken() {
     assert_eq!(manifest.generation.guidance_scale, 2.0);
     assert_eq!(manifest.generation.temperature, 0.5);
     assert_eq!(manifest.chat.system_prompt, "");
+}
+
+#[test]
+fn the_preparation_may_be_in_the_processor() {
+    let checkpoint = Altered::copy("transformers");
+    let file = checkpoint.released().join("preprocessor_config.json");
+    let preparation: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    checkpoint.set("processor_config.json", "/image_processor", preparation);
+    fs::remove_file(file).unwrap();
+    let options = ConvertOptions::default();
+    let manifest = convert(&checkpoint.released(), &checkpoint.out(), &options).unwrap();
+    assert_eq!(manifest.vision.image_std, [0.5; 3]);
+    assert!(manifest.files.contains_key("processor_config.json"));
+}
+
+#[test]
+fn what_is_passed_over_is_noted() {
+    let checkpoint = Altered::copy("released");
+    checkpoint.set(
+        "config.json",
+        "/auto_map",
+        json!({"AutoModel": "modeling.Model"}),
+    );
+    checkpoint.set("config.json", "/torch_dtype", json!("float16"));
+    let options = ConvertOptions::default();
+    let manifest = convert(&checkpoint.released(), &checkpoint.out(), &options).unwrap();
+    let notes = [
+        "taken for janus-pro: `<|User|>` is a token of it",
+        "`config.json` names code in `auto_map`; it is not run",
+        "`config.json` says float16; the weights are BF16",
+    ];
+    assert_eq!(manifest.source.notes, notes);
 }
 
 #[test]

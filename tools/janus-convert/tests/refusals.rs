@@ -7,7 +7,7 @@ mod common;
 use std::fmt::Write;
 use std::fs;
 
-use common::{Altered, Tensor, chain};
+use common::{Alteration, Altered, Tensor, chain};
 use expect_test::{Expect, expect};
 use janus_convert::{ConvertOptions, convert};
 use serde_json::{Value, json};
@@ -318,6 +318,12 @@ fn the_other_networks() {
             json!("gelu_pytorch_tanh"),
         ),
         ("transformers", "/vision_config/layer_norm_eps", json!(-1)),
+        (
+            "transformers",
+            "/vision_config/num_image_tokens",
+            json!(576),
+        ),
+        ("transformers", "/image_token_id", json!(100_581)),
         ("transformers", "/vq_config/num_patches", json!(8)),
         ("transformers", "/vq_config/double_latent", json!(true)),
         ("transformers", "/vq_config/num_hidden_layers", json!(1)),
@@ -336,56 +342,112 @@ fn the_other_networks() {
         "config.json",
         &cases,
         &expect![[r#"
-        /model_type "llama"
-            `…/config.json` is a model of type `llama`; Janus and Janus-Pro have `multi_modality` (as released) or `janus` (transformers)
-        /model_type null
-            `…/config.json`: `model_type` is missing
-        /vision_gen_enc_config {"cls":"ShallowUViTEncoder"}
-            `…/config.json` is a JanusFlow model; this version converts Janus and Janus-Pro
-        /quantization_config {"quant_method":"awq"}
-            `…/config.json`: `quantization_config` is {"quant_method":"awq"}; it should be absent; it is not supported
-        /residual_multiplier 0.5
-            `…/config.json`: `residual_multiplier` is 0.5, and nothing is known of this setting
-        /vision_config/params/image_size 65
-            `…/config.json`: `vision_config.params.image_size` is 65; it should be a multiple of the patches, which are 16 wide
-        /vision_config/params/image_size 32
-            tensor `vision_model.vision_tower.pos_embed` has shape [1, 16, 128]; it should be [1, 4, 128]
-        /vision_config/params/image_size null
-            `…/config.json`: `vision_config.params.image_size` is missing
-        /vision_config/params/model_name "clip_large"
-            `…/config.json`: `vision_config.params.model_name` is clip_large; it should be a SigLIP model
-        /vision_config/params/pixel_mean [0.5,0.5,0.5]
-            `…/config.json`: `vision_config.params.pixel_mean` is [0.5,0.5,0.5]; it should be absent; it is not supported
-        /aligner_config/params/depth 3
-            `…/config.json`: `aligner_config.params.depth` is 3, but the weights have 2 linear layers
-        /aligner_config/params/projector_type "linear"
-            `…/config.json`: `aligner_config.params.projector_type` is "linear"; it should be "mlp_gelu"; nothing else is supported
-        /gen_vision_config/params/image_token_size 64
-            `…/config.json`: `gen_vision_config.params.image_token_size` is 64, but the weights have 128 rows in the codebook
-        /gen_vision_config/params/n_embed 16
-            `…/config.json`: `gen_vision_config.params.n_embed` is 16, but the weights have 8 columns in the codebook
-        /vision_config/num_attention_heads 3
-            `…/config.json`: `vision_config.num_attention_heads` is 3; it should be a divisor of the width, 128
-        /vision_config/num_hidden_layers 3
-            `…/config.json`: `vision_config.num_hidden_layers` is 3, but the weights have 2 blocks
-        /vision_config/use_qk_norm true
-            `…/config.json`: `vision_config.use_qk_norm` is true; it should be false; nothing else is supported
-        /vision_config/hidden_act "gelu_pytorch_tanh"
-            `…/config.json`: `vision_config.hidden_act` is "gelu_pytorch_tanh"; it should be "gelu"; nothing else is supported
-        /vision_config/layer_norm_eps -1
-            `…/config.json`: `vision_config.layer_norm_eps` is -1; it should be a number, 1e-12 to 0.01
-        /vq_config/num_patches 8
-            `…/config.json`: `vq_config.num_patches` is 8, but the weights have 4 rows in the grid of image tokens
-        /vq_config/double_latent true
-            `…/config.json`: `vq_config.double_latent` is true; it should be false; nothing else is supported
-        /vq_config/num_hidden_layers 1
-            `…/config.json`: `vq_config.num_hidden_layers` is 1, but the weights have 2 linear layers
-        /text_config/rope_parameters/rope_type "yarn"
-            `…/config.json`: `text_config.rope_parameters.rope_type` is "yarn"; it should be "default"; nothing else is supported
-        /text_config/rope_parameters/partial_rotary_factor 0.5
-            `…/config.json`: `text_config.rope_parameters.partial_rotary_factor` is 0.5, and nothing is known of this setting
+            /model_type "llama"
+                `…/config.json` is a model of type `llama`; Janus and Janus-Pro have `multi_modality` (as released) or `janus` (transformers)
+            /model_type null
+                `…/config.json`: `model_type` is missing
+            /vision_gen_enc_config {"cls":"ShallowUViTEncoder"}
+                `…/config.json` is a JanusFlow model; this version converts Janus and Janus-Pro
+            /quantization_config {"quant_method":"awq"}
+                `…/config.json`: `quantization_config` is {"quant_method":"awq"}; it should be absent; it is not supported
+            /residual_multiplier 0.5
+                `…/config.json`: `residual_multiplier` is 0.5, and nothing is known of this setting
+            /vision_config/params/image_size 65
+                `…/config.json`: `vision_config.params.image_size` is 65; it should be a multiple of the patches, which are 16 wide
+            /vision_config/params/image_size 32
+                tensor `vision_model.vision_tower.pos_embed` has shape [1, 16, 128]; it should be [1, 4, 128]
+            /vision_config/params/image_size null
+                `…/config.json`: `vision_config.params.image_size` is missing
+            /vision_config/params/model_name "clip_large"
+                `…/config.json`: `vision_config.params.model_name` is clip_large; it should be a SigLIP model
+            /vision_config/params/pixel_mean [0.5,0.5,0.5]
+                `…/config.json`: `vision_config.params.pixel_mean` is [0.5,0.5,0.5]; it should be absent; it is not supported
+            /aligner_config/params/depth 3
+                `…/config.json`: `aligner_config.params.depth` is 3, but the weights have 2 linear layers
+            /aligner_config/params/projector_type "linear"
+                `…/config.json`: `aligner_config.params.projector_type` is "linear"; it should be "mlp_gelu"; nothing else is supported
+            /gen_vision_config/params/image_token_size 64
+                `…/config.json`: `gen_vision_config.params.image_token_size` is 64, but the weights have 128 rows in the codebook
+            /gen_vision_config/params/n_embed 16
+                `…/config.json`: `gen_vision_config.params.n_embed` is 16, but the weights have 8 columns in the codebook
+            /vision_config/num_attention_heads 3
+                `…/config.json`: `vision_config.num_attention_heads` is 3; it should be a divisor of the width, 128
+            /vision_config/num_hidden_layers 3
+                `…/config.json`: `vision_config.num_hidden_layers` is 3, but the weights have 2 blocks
+            /vision_config/use_qk_norm true
+                `…/config.json`: `vision_config.use_qk_norm` is true; it should be false; nothing else is supported
+            /vision_config/hidden_act "gelu_pytorch_tanh"
+                `…/config.json`: `vision_config.hidden_act` is "gelu_pytorch_tanh"; it should be "gelu"; nothing else is supported
+            /vision_config/layer_norm_eps -1
+                `…/config.json`: `vision_config.layer_norm_eps` is -1; it should be a number, 1e-12 to 0.01
+            /vision_config/num_image_tokens 576
+                `…/config.json`: `vision_config.num_image_tokens` is 576, but the weights have 16 patches in a picture
+            /image_token_id 100581
+                `…/config.json`: `image_token_id` is 100581, but `<image_placeholder>` is 5 in the tokenizer
+            /vq_config/num_patches 8
+                `…/config.json`: `vq_config.num_patches` is 8, but the weights have 4 rows in the grid of image tokens
+            /vq_config/double_latent true
+                `…/config.json`: `vq_config.double_latent` is true; it should be false; nothing else is supported
+            /vq_config/num_hidden_layers 1
+                `…/config.json`: `vq_config.num_hidden_layers` is 1, but the weights have 2 linear layers
+            /text_config/rope_parameters/rope_type "yarn"
+                `…/config.json`: `text_config.rope_parameters.rope_type` is "yarn"; it should be "default"; nothing else is supported
+            /text_config/rope_parameters/partial_rotary_factor 0.5
+                `…/config.json`: `text_config.rope_parameters.partial_rotary_factor` is 0.5, and nothing is known of this setting
+        "#]],
+    );
+}
+
+#[test]
+fn pictures_in_a_prompt() {
+    let cases = [("released", "/num_image_tokens", json!(576))];
+    check_fields(
+        "processor_config.json",
+        &cases,
+        &expect![[r#"
+        /num_image_tokens 576
+            `…/processor_config.json`: `num_image_tokens` is 576, but the weights have 16 patches in a picture
     "#]],
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn links_and_pipes() {
+    use std::os::unix::fs::symlink;
+    let cases: [(&str, Alteration<'_>); 3] = [
+        ("a link to a file elsewhere", &|c| {
+            fs::write(c.released().with_file_name("secret"), "of another user").unwrap();
+            symlink("../secret", c.released().join("LICENSE")).unwrap();
+        }),
+        ("a link to a directory", &|c| {
+            fs::remove_file(c.released().join("config.json")).unwrap();
+            symlink(".", c.released().join("config.json")).unwrap();
+        }),
+        ("a device", &|c| {
+            fs::remove_file(c.released().join("config.json")).unwrap();
+            symlink("/dev/zero", c.released().join("config.json")).unwrap();
+        }),
+    ];
+    let mut text = String::new();
+    for (case, alter) in cases {
+        let checkpoint = Altered::copy("released");
+        alter(&checkpoint);
+        let options = ConvertOptions::default();
+        let error = convert(&checkpoint.released(), &checkpoint.out(), &options).unwrap_err();
+        let place = checkpoint.released().canonicalize().unwrap();
+        let place = place.parent().unwrap().display().to_string();
+        writeln!(text, "{case}\n    {}", chain(&error).replace(&place, "…")).unwrap();
+        assert!(!checkpoint.out().exists());
+    }
+    expect![[r#"
+        a link to a file elsewhere
+            `LICENSE` is a link to `…/secret`, outside of the checkpoint's directory; put a copy in its place
+        a link to a directory
+            `config.json` is a directory, a pipe or a device, not a regular file
+        a device
+            `config.json` is a link to `/dev/zero`, outside of the checkpoint's directory; put a copy in its place
+    "#]].assert_eq(&text);
 }
 
 #[test]
@@ -443,7 +505,7 @@ fn the_preparation_of_pictures() {
 fn files() {
     let path =
         |name: &'static str| move |c: &Altered| fs::remove_file(c.released().join(name)).unwrap();
-    let cases: [(&str, &dyn Fn(&Altered)); 15] = [
+    let cases: [(&str, Alteration<'_>); 16] = [
         ("no weights", &path("model.safetensors")),
         ("no configuration", &path("config.json")),
         ("no preparation", &path("preprocessor_config.json")),
@@ -476,6 +538,12 @@ fn files() {
         }),
         ("an id that is no number", &|c| {
             c.write("tokenizer.json", br#"{"model": {"vocab": {"a": -1}}}"#);
+        }),
+        ("a token twice", &|c| {
+            c.write(
+                "tokenizer.json",
+                br#"{"model": {"vocab": {"a": 1, "a": 2}}}"#,
+            );
         }),
         ("an added token without text", &|c| {
             let tokens = br#"{"added_tokens": [{"id": 3, "content": ""}], "model": {"vocab": {}}}"#;
@@ -515,6 +583,8 @@ fn files() {
             `…/tokenizer.json`: `id` is 640 for one token; it should be below the model's vocab_size = 640
         an id that is no number
             cannot parse `…/tokenizer.json`: invalid value: integer `-1`, expected u32 at line 1 column 28
+        a token twice
+            cannot parse `…/tokenizer.json`: key `a` is there twice at line 1 column 36
         an added token without text
             `…/tokenizer.json`: `content` is empty in added token 3; it should be a text
     "#]].assert_eq(&text);

@@ -1,12 +1,9 @@
 //! The judge: what a picture shows, from its pixels alone.
 //!
-//! It knows the world's colours and kinds of shapes, not the model, the prompt or the board: shapes
-//! are found wherever they stand, with some blur and noise.
-//!
-//! 1. [`ground`]: the border tells the background.
-//! 2. [`ink`]: how much of each pixel is covered, and with which colour.
-//! 3. [`components`]: pixels covered by half or more that touch make a shape.
-//! 4. [`outline`]: the kind whose drawing overlaps a shape best.
+//! 1. `ground`: the border tells the background.
+//! 2. `ink`: how much of each pixel is covered, and with which colour.
+//! 3. `components`: pixels covered by half or more that touch make a shape.
+//! 4. `outline`: the kind whose drawing, sharp or blurred, overlaps a shape best.
 
 mod components;
 mod ground;
@@ -62,6 +59,9 @@ pub struct Found {
 
 impl Reading {
     /// Reads a picture. One of another size than the world's is scaled first.
+    ///
+    /// The judge knows the world's colours and kinds of shapes, not the model, the prompt or the
+    /// board: shapes are found wherever they stand, through some blur and noise.
     pub fn of(picture: &RgbImage) -> Self {
         let side = World::get().image_size;
         if picture.dimensions() == (side, side) {

@@ -49,14 +49,14 @@ mod embedded;
 mod error;
 mod exam;
 mod examinee;
-pub mod judge;
+mod judge;
 mod prompt;
 mod question;
 mod rate;
 mod render;
 mod report;
 mod scene;
-pub mod verdict;
+mod verdict;
 mod words;
 mod world;
 

@@ -1,16 +1,4 @@
 //! Whether a picture shows what a prompt asks for.
-//!
-//! The rules, in the order in which a picture can fail them:
-//!
-//! 1. The background is plainly one of the world's, and the one named, if one is.
-//! 2. There are exactly as many shapes as the prompt names: nothing is missing and nothing added.
-//! 3. Every shape is of a known kind and of one known colour.
-//! 4. Some assignment of the shapes to the objects of the prompt has all kinds right; then also the
-//!    colours that are named; then also the sizes; then also the relation.
-//!
-//! Relations follow GenEval: the offset between the middles, less a tenth of both extents, must
-//! point to the side asked for by more than half of its length. So a diagonal neighbour is both
-//! beside and above. What a prompt does not name is free.
 
 use std::fmt;
 
@@ -55,7 +43,19 @@ pub enum Fault {
 }
 
 impl Wanted {
-    /// Whether a picture that reads so is right, by the rules of this module.
+    /// Whether a picture that reads so is right.
+    ///
+    /// The rules, in the order in which a picture can fail them:
+    ///
+    /// 1. The background is plainly one of the world's, and the one named, if one is.
+    /// 2. There are exactly as many shapes as are named: nothing is missing and nothing added.
+    /// 3. Every shape is of a known kind and of one known colour.
+    /// 4. Some assignment of the shapes to the objects has all kinds right; then also the colours
+    ///    that are named; then also the sizes; then also the relation.
+    ///
+    /// Relations follow GenEval: the offset between the middles, less a tenth of both extents, must
+    /// point to the side asked for by more than half of its length. So a diagonal neighbour is both
+    /// beside and above. What a prompt does not name is free.
     ///
     /// # Errors
     ///

@@ -63,7 +63,7 @@ fn nonsense_is_always_wrong() {
 
 #[test]
 fn guessing_is_right_by_chance() {
-    let report = examine(&mut Guesser(Dice::new(1, 1)), 400, 1);
+    let report = examine(&mut Guesser(Dice::new(1, 1)), 200, 1);
     let chances = [
         (Topic::Colour, 1.0 / 6.0),
         (Topic::Kind, 1.0 / 5.0),
@@ -79,7 +79,7 @@ fn guessing_is_right_by_chance() {
         assert_eq!(line.name, topic.name());
         for rate in [line.trained, line.held_out.unwrap()] {
             // Four standard deviations: one test in 16 000 would fail by chance.
-            let slack = 4.0 * f64::sqrt(chance * (1.0 - chance) / 400.0);
+            let slack = 4.0 * f64::sqrt(chance * (1.0 - chance) / 200.0);
             assert!((rate.share() - chance).abs() <= slack, "{topic}: {rate}");
         }
     }

@@ -306,11 +306,7 @@ mod tests {
             let libraries = [format!("libonnxruntime_providers_{provider}.so")];
             missing(&library(flavour), &libraries, &[path.path().to_owned()])
                 .iter()
-                .map(
-                    |Missing {
-                         provider, library, ..
-                     }| format!("{provider} {library}"),
-                )
+                .map(|missing| format!("{} {}", missing.provider, missing.library))
                 .collect()
         };
         assert_eq!(missing(Flavour::Cpu, "shared"), [""; 0]);

@@ -3,22 +3,27 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use clap::ValueEnum;
 use janus_convert::ConvertOptions;
-use janus_runtime::{GraphKind, ModelDir};
+use janus_runtime::manifest::{DType, Family};
+use janus_runtime::{Manifest, ModelDir};
+use serde_json::json;
 
 use crate::context::Context;
-use crate::model::{self, Dtype, FamilyName};
-use crate::output;
+use crate::export;
+use crate::{memory, output};
 
 const EXAMPLES: &str = "\
 Examples:
   janus convert ~/Janus-Pro-1B models/janus-pro-1b --dtype fp16
   janus convert ~/Janus-1.3B models/janus-1.3b --family janus
 
-Reads deepseek-ai's layout and that of transformers, from model.safetensors, pytorch_model.bin or
-their shards. The directory appears when it is complete; the weights stay under their own licence.";
+Reads Janus-1.3B, Janus-Pro-1B and Janus-Pro-7B in deepseek-ai's layout and in that of transformers,
+from model.safetensors, pytorch_model.bin or their shards. Pickles are parsed, never executed. The
+directory appears when it is complete; the same files give the same bytes. The converted weights stay
+under the model's own licence.";
 
-/// Arguments of `janus convert`.
+/// Write the ONNX graphs of a released checkpoint
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -26,64 +31,92 @@ pub(crate) struct Args {
     checkpoint: PathBuf,
     /// Directory to write
     out: PathBuf,
-    /// Precision of the weights
-    #[arg(long, value_enum, default_value = "fp32")]
-    dtype: Dtype,
     /// Which model it is, where the files do not tell: it decides how turns are spelled
     #[arg(long, value_enum)]
     family: Option<FamilyName>,
     /// Replace an export that is there already; it stays until the new one is complete
     #[arg(long, short)]
     force: bool,
-    /// Do not open the written graphs with ONNX Runtime
+    /// Open every written graph with ONNX Runtime, which takes as much memory as the largest
     #[arg(long)]
-    no_check: bool,
+    check: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which model of the family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FamilyName {
+    /// Janus-1.3B
+    Janus,
+    /// Janus-Pro-1B and Janus-Pro-7B
+    JanusPro,
+}
+
+impl From<FamilyName> for Family {
+    fn from(name: FamilyName) -> Self {
+        match name {
+            FamilyName::Janus => Self::Janus,
+            FamilyName::JanusPro => Self::JanusPro,
+        }
+    }
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let begun = Instant::now();
     let options = ConvertOptions {
-        dtype: args.dtype.into(),
-        family: args.family.map(Into::into),
+        dtype: context.global.dtype.map_or(DType::Fp32, DType::from),
+        family: args.family.map(Family::from),
         replace: args.force,
     };
-    let manifest = model::convert(&args.checkpoint, &args.out, &options, context)?;
+    let manifest = export::convert(&args.checkpoint, &args.out, &options, context)?;
     let seconds = begun.elapsed().as_secs_f64();
-    let peak = peak_memory();
-    if !args.no_check {
-        check(args, context)?;
-    }
+    let memory = memory::peak();
     for note in &manifest.source.notes {
-        context.note(&format!("note: {note}"));
+        context.note(format!("note: {note}"));
     }
-    let bytes: u64 = manifest.files.values().map(|file| file.bytes).sum();
-    output::line(format!(
-        "{}: {} at {}, {:.2} GB in {seconds:.1} s{peak}",
-        args.out.display(),
-        manifest.family,
-        manifest.converter.dtype,
-        bytes as f64 / 1e9,
-    ))?;
-    Ok(())
+    if args.check {
+        check(args, &manifest, context)?;
+    }
+    tell(args, &manifest, seconds, memory)
 }
 
 /// Opens every graph once, so that what was written is known to run.
-fn check(args: &Args, context: &Context) -> anyhow::Result<()> {
+fn check(args: &Args, manifest: &Manifest, context: &Context) -> anyhow::Result<()> {
     let options = context.session_options()?;
     let model = ModelDir::open(&args.out)?;
-    for kind in GraphKind::ALL {
-        context.note(&format!("opening {kind}"));
-        model.graph(kind, &options)?;
+    for kind in manifest.graphs.keys() {
+        context.note(format!("opening {kind}"));
+        model.graph(*kind, &options)?;
     }
     Ok(())
 }
 
-/// Peak resident memory of this process so far, where the system tells.
-pub(crate) fn peak_memory() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
-    kib.map_or(String::new(), |kib| {
-        format!(", peak memory {:.2} GiB", kib / 1024.0 / 1024.0)
-    })
+fn tell(
+    args: &Args,
+    manifest: &Manifest,
+    seconds: f64,
+    memory: Option<u64>,
+) -> anyhow::Result<()> {
+    let size: u64 = manifest.files.values().map(|file| file.bytes).sum();
+    let (family, dtype) = (manifest.family, manifest.converter.dtype);
+    if args.json {
+        return output::json(&json!({
+            "out": args.out.to_string_lossy(),
+            "family": family,
+            "dtype": dtype,
+            "bytes": size,
+            "seconds": seconds,
+            "peak_memory_bytes": memory,
+            "notes": manifest.source.notes,
+        }));
+    }
+    let memory = memory.map(|peak| format!(", peak memory {}", output::bytes(peak)));
+    Ok(output::line(format!(
+        "{}: {family} in {dtype}, {} in {seconds:.1} s{}",
+        args.out.display(),
+        output::bytes(size),
+        memory.unwrap_or_default(),
+    ))?)
 }

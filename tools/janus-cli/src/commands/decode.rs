@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use janus_runtime::tensors;
 use janus_validate::TensorFile;
 use janus_vq::{ImageTokens, VqDecoder};
-use ndarray::{ArrayD, Ix2};
-use serde::Serialize;
+use ndarray::{Array2, ArrayD, Ix2};
+use serde_json::json;
 
 use crate::context::Context;
-use crate::failure::BadInput;
-use crate::output::Pattern;
-use crate::{interrupt, model, output};
+use crate::failure::Failure;
+use crate::files::Pattern;
+use crate::model::Model;
+use crate::output;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,16 +20,20 @@ Examples:
   janus decode models/janus-pro-1b tokens.safetensors --out picture-{i}.png
 
 Reads `image_tokens`, i64 or i32 [pictures, tokens], as `janus encode` writes them, and draws each
-row. The tokens are written into the PNG (text chunk `janus`).";
+row. Model and tokens are written into the picture's file, as JSON in the text `janus`.";
 
-/// Arguments of `janus decode`.
+/// Turn image tokens into pictures
+///
+/// Prints the name of each file.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, allow_missing_positional = true)]
 pub(crate) struct Args {
-    /// The file with the tokens, after the model if there is one
-    #[arg(required = true, num_args = 1..=2, value_names = ["MODEL", "FILE"])]
-    paths: Vec<PathBuf>,
-    /// Files to write; {i} is the number of the picture
+    /// An exported directory or a checkpoint [default: the embedded demo model]
+    model: Option<PathBuf>,
+    /// The safetensors file with the tokens
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Files to write: {i} is the number of the picture from 0, {n} from 1
     #[arg(long, short, value_name = "PATTERN")]
     out: String,
     /// Replace files that are there already
@@ -36,47 +41,32 @@ pub(crate) struct Args {
     force: bool,
 }
 
-/// How a picture came about.
-#[derive(Serialize)]
-struct History<'a> {
-    model: &'a str,
-    tokens: Vec<u32>,
-}
-
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let (path, file) = match args.paths.as_slice() {
-        [model, file] => (Some(model.as_path()), file.as_path()),
-        [file] => (None, file.as_path()),
-        _ => (None, Path::new("")),
-    };
-    let indices = TensorFile::read(file)?.i64(tensors::IMAGE_TOKENS)?;
-    let model = model::open(path, context)?;
-    let indices = rows(indices, file)?;
-    let tokens = ImageTokens::from_indices(indices, &model.manifest().vq)?;
-    let files = Pattern::new(&args.out, tokens.len(), args.force)?;
+    let indices = TensorFile::read(&args.file)?.i64(tensors::IMAGE_TOKENS)?;
+    let indices = rows(indices, &args.file)?;
+    let files = Pattern::named(&args.out, indices.nrows(), args.force)?;
+    let model = Model::open(args.model.as_deref(), context)?;
+    let tokens = ImageTokens::from_indices(indices, &model.dir.manifest().vq)?;
 
-    let mut decoder = VqDecoder::open(&model, &context.session_options()?)?;
-    let pictures = decoder.decode(&tokens)?;
-    let name = path.map_or("demo".to_owned(), |path| path.display().to_string());
-    for (i, picture) in pictures.iter().enumerate() {
-        interrupt::check()?;
-        let history = History {
-            model: &name,
-            tokens: tokens.row(i).map(|token| token.0).collect(),
-        };
+    let mut decoder = VqDecoder::open(&model.dir, &context.session_options()?)?;
+    for (i, picture) in decoder.decode(&tokens)?.iter().enumerate() {
+        let row: Vec<_> = tokens.row(i).map(|token| token.0).collect();
+        let history = json!({ "model": &model.name, "tokens": row });
         output::line(files.write(i, picture, &history)?.display())?;
     }
     Ok(())
 }
 
 /// One row for each picture.
-fn rows(indices: ArrayD<i64>, file: &Path) -> Result<ndarray::Array2<i64>, BadInput> {
+fn rows(indices: ArrayD<i64>, file: &Path) -> Result<Array2<i64>, Failure> {
     let found = indices.shape().to_vec();
-    indices.into_dimensionality::<Ix2>().map_err(|_| {
-        BadInput(format!(
-            "`{}`: tensor `{}` has shape {found:?}; expected [pictures, tokens]",
-            file.display(),
-            tensors::IMAGE_TOKENS,
-        ))
-    })
+    match indices.into_dimensionality::<Ix2>() {
+        Ok(rows) if !rows.is_empty() => Ok(rows),
+        _ => {
+            let (file, tensor) = (file.display(), tensors::IMAGE_TOKENS);
+            Err(Failure::Input(format!(
+                "`{file}`: tensor `{tensor}` has shape {found:?}; expected [pictures, tokens]"
+            )))
+        }
+    }
 }

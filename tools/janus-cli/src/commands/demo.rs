@@ -1,116 +1,134 @@
 //! `janus demo`
 
-use std::path::PathBuf;
+use std::time::Instant;
 
 use image::RgbImage;
 use janus_demo::{
-    Category, ContactSheet, Dice, DrawingTask, Frame, Question, Reading, Split, Topic, Word, render,
+    Category, ContactSheet, Dice, DrawingTask, Frame, Question, Reading, Split, Topic, render,
 };
-use janus_pipeline::{Janus, Prompt, TextParams};
+use janus_pipeline::{Janus, Prompt, Result, TextParams};
 
 use crate::context::Context;
-use crate::{interrupt, model, output};
+use crate::files::Pattern;
+use crate::model::Model;
+use crate::{interrupt, output};
 
+const EXAMPLES: &str = "\
+Examples:
+  janus demo
+  janus demo --seed 7 --out other.png";
+
+/// What is drawn.
+const DRAWN: [Category; 8] = [
+    Category::SingleObject,
+    Category::Colours,
+    Category::TwoObjects,
+    Category::Counting,
+    Category::Position,
+    Category::ColourAttribution,
+    Category::Counting,
+    Category::ColourAttribution,
+];
+/// What is asked about rendered scenes.
+const ASKED: [Topic; 8] = [
+    Topic::Colour,
+    Topic::Kind,
+    Topic::Count,
+    Topic::Position,
+    Topic::YesNo,
+    Topic::Relation,
+    Topic::Size,
+    Topic::Caption,
+];
+/// What is asked about pictures that were just drawn.
+const CAPTION: &str = "what is in the picture?";
 /// Pictures of a row of the contact sheet.
-const COLUMNS: usize = 6;
-/// Draws the scenes that are asked about; any number would do.
-const SCENES: u64 = 5;
+const COLUMNS: usize = 4;
+/// Tokens of an answer at most; a caption of four shapes takes about forty.
+const MAX_TOKENS: usize = 96;
 
-/// Arguments of `janus demo`.
+/// Draw and answer with the embedded demo model; writes a contact sheet
+///
+/// Draws prompts of every category, asks the model what it sees in its own pictures, and asks about
+/// scenes whose truth is known. A judge that knows nothing of the model looks at the pixels: right
+/// ones have a green frame on the sheet, wrong ones a red one.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The model [default: the embedded demo model]
-    model: Option<PathBuf>,
-    /// The contact sheet to write
-    #[arg(long, short, value_name = "FILE", default_value = "janus-demo.png")]
-    out: PathBuf,
-    /// Which pictures and scenes
+    /// The contact sheet to write [default: janus-demo.png, or with -2, -3 … where that is there
+    /// already]
+    #[arg(long, short, value_name = "FILE", verbatim_doc_comment)]
+    out: Option<String>,
+    /// Replace the file of --out if it is there already
+    #[arg(long, short)]
+    force: bool,
+    /// Which prompts, pictures and scenes
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let mut janus = model::janus(args.model.as_deref(), context)?;
+    let begun = Instant::now();
+    let file = match &args.out {
+        Some(name) => Pattern::named(name, 1, args.force)?,
+        None => Pattern::free("janus-demo", 1),
+    };
+    let mut janus = Model::open(None, context)?.janus(context)?;
     let mut sheet = ContactSheet::new();
-    output::line("Drawing:")?;
-    let drawn = draw(&mut janus, args.seed, &mut sheet)?;
-    output::line("\nAnswering about pictures that were just drawn:")?;
-    ask_about_drawn(&mut janus, &drawn)?;
-    output::line("\nAnswering about scenes:")?;
-    ask_about_scenes(&mut janus, args.seed, &mut sheet)?;
-    output::write_png(&args.out, &sheet.draw(COLUMNS), None, true)?;
-    output::line(format!("\n{}", args.out.display()))?;
-    Ok(())
+    draw(&mut janus, args.seed, &mut sheet)?;
+    ask(&mut janus, args.seed, &mut sheet)?;
+    let file = file.write(0, &sheet.draw(COLUMNS), &())?;
+    let seconds = begun.elapsed().as_secs_f64();
+    context.note(format!("{seconds:.1} s"));
+    Ok(output::line(format!("\n{}", file.display()))?)
 }
 
-/// Draws two prompts of each category and lets the judge look at them.
-fn draw(
-    janus: &mut Janus,
-    seed: u64,
-    sheet: &mut ContactSheet,
-) -> anyhow::Result<Vec<(String, RgbImage)>> {
-    let mut drawn = Vec::new();
-    let mut dice = Dice::new(seed, 0);
-    for (i, category) in Category::ALL.iter().flat_map(|c| [*c; 2]).enumerate() {
+/// Draws, lets the judge look, and asks the model what it sees.
+fn draw(janus: &mut Janus, seed: u64, sheet: &mut ContactSheet) -> anyhow::Result<()> {
+    output::line("drawn, and what the model sees in it")?;
+    for (i, category) in (0_u64..).zip(DRAWN) {
         interrupt::check()?;
+        let mut dice = Dice::new(seed, i);
         let task = DrawingTask::sample(&mut dice, category, Split::Trained);
-        let params = janus.image_params(seed.wrapping_add(i as u64));
+        let params = janus.image_params(dice.bits());
         let picture = janus.generate_images(&task.prompt, &params)?.swap_remove(0);
         let verdict = task.wanted.check(&Reading::of(&picture));
-        let (frame, remark) = match &verdict {
-            Ok(()) => (Frame::Right, "right".to_owned()),
-            Err(fault) => (Frame::Wrong, format!("wrong: {fault}")),
+        let (frame, remark) = match verdict {
+            Ok(()) => (Frame::Right, String::new()),
+            Err(fault) => (Frame::Wrong, format!(" ({fault})")),
         };
-        output::line(format!("  {:45} {remark}", task.prompt))?;
+        let seen = answer(janus, &picture, CAPTION)?;
+        output::line(format!("  {}{remark}\n    {CAPTION} {seen}", task.prompt))?;
         sheet.add(&picture, &task.prompt, frame);
-        drawn.push((task.prompt, picture));
-    }
-    Ok(drawn)
-}
-
-fn ask_about_drawn(janus: &mut Janus, drawn: &[(String, RgbImage)]) -> anyhow::Result<()> {
-    for (prompt, picture) in drawn.iter().step_by(3) {
-        output::line(format!("  (drawn for \"{prompt}\")"))?;
-        for question in ["describe the picture.", "how many shapes are there?"] {
-            let answer = answer(janus, picture, question)?;
-            output::line(format!("    {question:40} {answer}"))?;
-        }
     }
     Ok(())
 }
 
-/// Asks a question of every topic about a scene, where the true answer is known.
-fn ask_about_scenes(janus: &mut Janus, seed: u64, sheet: &mut ContactSheet) -> anyhow::Result<()> {
-    let mut dice = Dice::new(seed, SCENES);
-    for topic in Topic::ALL {
-        let question = Question::sample(&mut dice, *topic, Split::Trained);
+/// Asks about scenes where the true answer is known.
+fn ask(janus: &mut Janus, seed: u64, sheet: &mut ContactSheet) -> anyhow::Result<()> {
+    output::line("\nasked about scenes")?;
+    for (i, topic) in (0_u64..).zip(ASKED) {
+        interrupt::check()?;
+        let mut dice = Dice::new(seed, DRAWN.len() as u64 + i);
+        let question = Question::sample(&mut dice, topic, Split::Trained);
         let picture = render(&question.scene);
         let said = answer(janus, &picture, &question.text)?;
         let (frame, remark) = match question.accepts(&said) {
-            true => (Frame::Right, "right".to_owned()),
-            false => (Frame::Wrong, format!("wrong: {}", question.answer)),
+            true => (Frame::Right, String::new()),
+            false => (Frame::Wrong, format!(" (it is: {})", question.answer)),
         };
-        output::line(format!("  {:45} {said} ({remark})", question.text))?;
+        output::line(format!("  {} {said}{remark}", question.text))?;
         sheet.add(&picture, &format!("{} {said}", question.text), frame);
     }
     Ok(())
 }
 
-/// A greedy answer.
-pub(crate) fn answer(
-    janus: &mut Janus,
-    picture: &RgbImage,
-    question: &str,
-) -> anyhow::Result<String> {
-    interrupt::check()?;
+/// The most probable answer to a question about a picture.
+pub(crate) fn answer(janus: &mut Janus, picture: &RgbImage, question: &str) -> Result<String> {
     let prompt = Prompt::new().user_with(vec![picture.clone()], question);
     let params = TextParams {
-        max_new_tokens: 64,
+        max_new_tokens: MAX_TOKENS,
         ..TextParams::default()
     };
-    let mut text = String::new();
-    for piece in janus.generate_text(&prompt, &params)? {
-        text.push_str(&piece?);
-    }
-    Ok(text)
+    janus.generate_text(&prompt, &params)?.collect()
 }

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use janus_runtime::{Output, tensors};
 use janus_vq::VqEncoder;
 
-use super::preprocess::{model_and_pictures, open_pictures};
+use super::preprocess::model_and_pictures;
 use super::run::Outputs;
 use crate::context::Context;
-use crate::model;
+use crate::model::Model;
+use crate::picture;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,7 +21,7 @@ Examples:
 Writes `image_tokens`, i64 [pictures, tokens], in raster order: the short side of each picture is
 scaled to the tokenizer's size and the long one cropped around its middle.";
 
-/// Arguments of `janus encode`.
+/// Turn pictures into image tokens
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -34,9 +35,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     args.outputs.check()?;
     let (model, paths) = model_and_pictures(&args.paths)?;
-    let pictures = open_pictures(paths)?;
-    let model = model::open(model, context)?;
-    let mut encoder = VqEncoder::open(&model, &context.session_options()?)?;
+    let pictures = picture::open_all(paths)?;
+    let model = Model::open(model, context)?;
+    let mut encoder = VqEncoder::open(&model.dir, &context.session_options()?)?;
     let tokens = encoder.encode(&pictures)?;
     let tensor = Output::I64(tokens.view().to_owned().into_dyn());
     let name = tensors::IMAGE_TOKENS.to_owned();

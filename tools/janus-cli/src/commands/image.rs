@@ -3,160 +3,180 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use image::RgbImage;
-use janus_pipeline::{ImageParams, ImageTokenStream, Sampling};
+use janus_pipeline::{ImageParams, ImageTokenStream, Janus, MAX_IMAGES, Sampling};
 use serde::Serialize;
+use serde_json::json;
 
-use super::sampling;
-use super::text::model_and_text;
+use super::{sampling, text};
 use crate::context::Context;
-use crate::output::Pattern;
+use crate::drawing::{Drawing, Drawn, History, tokens};
+use crate::files::Pattern;
+use crate::model::Model;
 use crate::progress::Progress;
-use crate::{interrupt, model, output};
+use crate::{output, picture};
 
 const EXAMPLES: &str = "\
 Examples:
-  janus image \"a red circle left of a blue square\"              the embedded demo model
+  janus image \"a red circle left of a blue square\"               the embedded demo model
   janus image models/janus-pro-1b \"a red fox in fresh snow\" --images 4 --seed 7
   janus image models/janus-pro-1b \"a red fox\" --out fox-{i}.png --preview-every 96
 
-Prompt, seed, settings and tokens are written into the PNG (text chunk `janus`).";
+One word is the prompt to the demo model; two are a model and the prompt to it.
 
-/// Arguments of `janus image`.
+The file tells how the picture came about: a text `janus:prompt`, `janus:seed` and so on for each
+setting, and all of it, with the image tokens, as JSON in the text `janus`.";
+
+/// Draw pictures from text
+///
+/// The same model, prompt, seed and settings give the same files, byte for byte, and picture i is
+/// the same however many are drawn. Prints the name of each file.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, allow_missing_positional = true)]
 pub(crate) struct Args {
-    /// What to draw, after the model if there is one
-    #[arg(required = true, num_args = 1..=2, value_names = ["MODEL", "PROMPT"])]
-    words: Vec<String>,
-    /// How many pictures; picture i is the same however many there are
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 1)]
+    /// An exported directory or a checkpoint [default: the embedded demo model]
+    model: Option<PathBuf>,
+    /// What to draw; `-` reads it from standard input
+    #[arg(value_name = "PROMPT")]
+    prompt: String,
+    /// How many pictures
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 1, value_parser = count)]
     images: usize,
-    /// Weight of classifier-free guidance; 1 is none [default: the model's]
-    #[arg(long, short, value_name = "G")]
+    /// Weight of classifier-free guidance; 1 is none, at half the time [default: the model's]
+    #[arg(long, short, value_name = "G", value_parser = finite)]
     guidance: Option<f32>,
-    #[command(flatten)]
-    sampling: sampling::Flags,
-    /// Files to write; {i} is the number of the picture [default: janus-SEED-{i}.png]
-    #[arg(long, short, value_name = "PATTERN")]
+    /// Files to write: {i} is the number of the picture from 0, {n} from 1
+    /// [default: janus-SEED-{i}.png, or with -2, -3 … where that is there already]
+    #[arg(long, short, value_name = "PATTERN", verbatim_doc_comment)]
     out: Option<String>,
-    /// Replace files that are there already
+    /// Replace files of --out that are there already
     #[arg(long, short)]
     force: bool,
-    /// Write the pictures as they are every so many tokens
-    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..))]
-    preview_every: Option<u64>,
-    /// Print one JSON object
+    /// Every so many tokens, write the pictures as they are, as NAME-step-TOKENS.png,
+    /// replacing earlier ones
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
+    preview_every: Option<u32>,
+    /// Print one JSON object with files, settings, tokens and time
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    sampling: sampling::Flags,
 }
 
-/// How a picture came about.
-#[derive(Serialize)]
-struct History<'a> {
-    model: String,
-    prompt: &'a str,
-    seed: u64,
-    image: usize,
-    guidance_scale: f32,
-    temperature: f32,
-    top_k: Option<usize>,
-    top_p: Option<f32>,
-    tokens: Vec<u32>,
+fn count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok();
+    count
+        .filter(|count| (1..=MAX_IMAGES).contains(count))
+        .ok_or_else(|| format!("it should be 1 to {MAX_IMAGES}"))
+}
+
+/// A number that is one.
+pub(crate) fn finite(text: &str) -> Result<f32, String> {
+    let number: Option<f32> = text.parse().ok();
+    number
+        .filter(|number| number.is_finite())
+        .ok_or_else(|| "it should be a finite number".to_owned())
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let (model, prompt) = model_and_text(&args.words);
-    let seed = args.sampling.seed;
-    let out = args
-        .out
-        .clone()
-        .unwrap_or_else(|| format!("janus-{seed}-{{i}}.png"));
-    let files = Pattern::new(&out, args.images.max(1), args.force)?;
-
     let begun = Instant::now();
-    let mut janus = model::janus(model, context)?;
-    let defaults = janus.image_params(seed);
+    let prompt = text::words(&args.prompt, args.model.as_deref(), "PROMPT")?;
+    args.sampling.at(1.0)?;
+    let files = match &args.out {
+        Some(pattern) => Pattern::named(pattern, args.images, args.force)?,
+        None => Pattern::free(&format!("janus-{}-{{i}}", args.sampling.seed), args.images),
+    };
+
+    let model = Model::open(args.model.as_deref(), context)?;
+    let mut janus = model.janus(context)?;
+    let drawing = Drawing {
+        prompt: prompt.trim(),
+        params: params(args, &janus)?,
+    };
+    let preview = Preview {
+        model: &model,
+        drawing: &drawing,
+        files: &files,
+        every: args.preview_every,
+    };
+    let drawn = drawing.draw(&mut janus, context, |stream, bar| preview.look(stream, bar))?;
+    for (i, picture) in drawn.pictures.iter().enumerate() {
+        let history = drawing.history(&model, i, &drawn.tokens[i]);
+        let file = files.write(i, picture, &history)?;
+        if !args.json {
+            output::line(file.display())?;
+        }
+    }
+    if args.json {
+        tell_in_json(&drawing, &drawn, &model, &files, begun)?;
+    }
+    Ok(())
+}
+
+/// The model's own settings where none were given.
+fn params(args: &Args, janus: &Janus) -> anyhow::Result<ImageParams> {
+    let defaults = janus.image_params(args.sampling.seed);
     let temperature = match defaults.sampling {
         Sampling::Random { temperature, .. } => temperature,
         Sampling::Greedy => 0.0,
     };
-    let params = ImageParams {
+    Ok(ImageParams {
         images: args.images,
         guidance_scale: args.guidance.unwrap_or(defaults.guidance_scale),
-        sampling: args.sampling.sampling(temperature),
-    };
-    let name = model.map_or("demo".to_owned(), |path| path.display().to_string());
-    let history = |image: usize, stream: &ImageTokenStream<'_>| History {
-        model: name.clone(),
-        prompt,
-        seed,
-        image,
-        guidance_scale: params.guidance_scale,
-        temperature: args.sampling.temperature.unwrap_or(temperature),
-        top_k: args.sampling.top_k,
-        top_p: args.sampling.top_p,
-        tokens: stream.rows()[image].iter().map(|token| token.0).collect(),
-    };
-
-    let mut stream = janus.generate_image_tokens(prompt, &params)?;
-    let pictures = draw(&mut stream, args, &files, context)?;
-    let mut written = Vec::new();
-    for (i, picture) in pictures.iter().enumerate() {
-        written.push(files.write(i, picture, &history(i, &stream))?);
-    }
-    told(args, &written, &stream, begun)
+        sampling: args.sampling.at(temperature)?,
+    })
 }
 
-/// Runs every step, and shows how far it is.
-fn draw(
-    stream: &mut ImageTokenStream<'_>,
-    args: &Args,
-    files: &Pattern,
-    context: &Context,
-) -> anyhow::Result<Vec<RgbImage>> {
-    let total = stream.len() as u64;
-    let mut bar = Progress::steps("drawing", total, context.global.quiet);
-    while let Some(step) = stream.next() {
-        step?;
-        interrupt::check()?;
-        let done = total - stream.len() as u64;
-        bar.set(done);
-        let due = args
-            .preview_every
-            .is_some_and(|every| done.is_multiple_of(every));
-        if due && done < total {
-            for (i, picture) in stream.pictures()?.iter().enumerate() {
-                let path = files.path(i).with_extension(format!("{done}.png"));
-                output::write_png(&path, picture, None, true)?;
-                bar.say(&path.display().to_string());
-            }
+/// Pictures that are still being drawn, written now and then.
+struct Preview<'a> {
+    model: &'a Model,
+    drawing: &'a Drawing<'a>,
+    files: &'a Pattern,
+    every: Option<u32>,
+}
+
+impl Preview<'_> {
+    fn look(&self, stream: &mut ImageTokenStream<'_>, bar: &Progress) -> anyhow::Result<()> {
+        let tokens = tokens(stream);
+        let done = tokens[0].len();
+        let due = |every: u32| done.is_multiple_of(every as usize);
+        if !self.every.is_some_and(due) || stream.len() == 0 {
+            return Ok(());
         }
+        let width = (done + stream.len()).to_string().len();
+        for (i, picture) in stream.pictures()?.iter().enumerate() {
+            let path = self.files.path(i);
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            let path = path.with_file_name(format!("{stem}-step-{done:0width$}.png"));
+            let history = self.drawing.history(self.model, i, &tokens[i]);
+            picture::write(&path, picture, &history, true)?;
+            bar.aside(|| output::note(path.display()));
+        }
+        Ok(())
     }
-    Ok(stream.pictures()?)
 }
 
-fn told(
-    args: &Args,
-    written: &[PathBuf],
-    stream: &ImageTokenStream<'_>,
+/// A picture as JSON tells it.
+#[derive(Serialize)]
+struct Told<'a> {
+    file: PathBuf,
+    #[serde(flatten)]
+    history: History<'a>,
+}
+
+fn tell_in_json(
+    drawing: &Drawing<'_>,
+    drawn: &Drawn,
+    model: &Model,
+    files: &Pattern,
     begun: Instant,
 ) -> anyhow::Result<()> {
-    if !args.json {
-        for path in written {
-            output::line(path.display())?;
-        }
-        return Ok(());
-    }
-    let rows = stream.rows().iter();
-    let tokens: Vec<Vec<u32>> = rows
-        .map(|row| row.iter().map(|token| token.0).collect())
-        .collect();
-    output::json(&serde_json::json!({
-        "files": written,
-        "tokens": tokens,
-        "seed": args.sampling.seed,
-        "prompt_tokens": stream.prompt_tokens(),
+    let pictures = drawn.tokens.iter().enumerate().map(|(i, tokens)| Told {
+        file: files.path(i),
+        history: drawing.history(model, i, tokens),
+    });
+    output::json(&json!({
+        "pictures": pictures.collect::<Vec<_>>(),
+        "prompt_tokens": drawn.prompt_tokens,
         "seconds": begun.elapsed().as_secs_f64(),
     }))
 }

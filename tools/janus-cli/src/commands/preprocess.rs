@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use image::RgbImage;
 use janus_runtime::{Output, tensors};
 use janus_vision::{Convention, PixelValues};
 
 use super::run::Outputs;
 use crate::context::Context;
-use crate::failure::BadInput;
-use crate::model;
+use crate::failure::Failure;
+use crate::model::{self, Model};
+use crate::picture;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,14 +22,14 @@ Examples:
 Writes `pixel_values`, f32 [pictures, 3, size, size]: resized and padded to a square as the official
 code does, bit by bit, then normalised.";
 
-/// Arguments of `janus preprocess`.
+/// Prepare pictures as the understanding encoder sees them
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The pictures (PNG, JPEG, WebP), after the model if there is one
     #[arg(required = true, value_names = ["MODEL", "IMAGE"])]
     paths: Vec<PathBuf>,
-    /// Whose arithmetic decides how long the short side becomes
+    /// Whose arithmetic decides how long the short side of a picture becomes
     #[arg(long, value_enum, default_value = "official")]
     convention: ConventionName,
     #[command(flatten)]
@@ -39,9 +39,9 @@ pub(crate) struct Args {
 /// Whose arithmetic decides how long the short side of a picture becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ConventionName {
-    /// DeepSeek's code: the fraction is cut off.
+    /// DeepSeek's code: the fraction is cut off
     Official,
-    /// The transformers library: rounded to the nearest.
+    /// The transformers library: rounded to the nearest
     Transformers,
 }
 
@@ -57,28 +57,25 @@ impl From<ConventionName> for Convention {
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     args.outputs.check()?;
     let (model, paths) = model_and_pictures(&args.paths)?;
-    let pictures = open_pictures(paths)?;
-    let model = model::open(model, context)?;
-    let config = &model.manifest().vision;
+    let pictures = picture::open_all(paths)?;
+    let model = Model::open(model, context)?;
+    let config = &model.dir.manifest().vision;
     let pixel_values = PixelValues::from_images(&pictures, config, args.convention.into());
     let tensor = Output::F32(pixel_values.view().to_owned().into_dyn());
     let name = tensors::PIXEL_VALUES.to_owned();
     args.outputs.write(&BTreeMap::from([(name, tensor)]))
 }
 
-/// The model, if the first path is a directory, and the pictures after it.
-pub(crate) fn model_and_pictures(paths: &[PathBuf]) -> anyhow::Result<(Option<&Path>, &[PathBuf])> {
+/// The model, if the first path could be one, and the pictures after it.
+pub(crate) fn model_and_pictures(
+    paths: &[PathBuf],
+) -> Result<(Option<&Path>, &[PathBuf]), Failure> {
     match paths {
-        [model, pictures @ ..] if model.is_dir() => match pictures {
-            [] => Err(BadInput(format!("no picture after model `{}`", model.display())).into()),
-            pictures => Ok((Some(model), pictures)),
-        },
+        [model] if model::is_one(model) => {
+            let message = format!("`{}` is a directory; IMAGE is missing", model.display());
+            Err(Failure::usage(message))
+        }
+        [model, pictures @ ..] if model::is_one(model) => Ok((Some(model), pictures)),
         pictures => Ok((None, pictures)),
     }
-}
-
-/// Reads every picture.
-pub(crate) fn open_pictures(paths: &[PathBuf]) -> anyhow::Result<Vec<RgbImage>> {
-    let pictures = paths.iter().map(janus_vision::open_image);
-    Ok(pictures.collect::<Result<_, _>>()?)
 }

@@ -1,16 +1,17 @@
 //! `janus run`
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use janus_runtime::manifest::TensorSpec;
-use janus_runtime::{Graph, GraphKind, Input, Output};
+use janus_runtime::{GraphKind, Input, Output};
 use janus_validate::TensorFile;
 
-use super::text::model_and_text;
 use crate::context::Context;
-use crate::failure::BadInput;
-use crate::{model, output};
+use crate::failure::Failure;
+use crate::model::Model;
+use crate::{interrupt, output};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,20 +19,23 @@ Examples:
   janus run models/janus-pro-1b vision_encoder --inputs pixels.safetensors --outputs embeds.safetensors
   janus run models/janus-pro-1b language_model --inputs step.safetensors --outputs step-out.safetensors
 
-GRAPH is one of vision_encoder, embed_tokens, language_model, lm_head, gen_head, gen_embed,
-vq_decoder, vq_encoder; `janus inspect` tells the inputs and outputs of each. Every input has to be
-in the file under its name, those of the cache too. f16 and bf16 are widened to f32.";
+`janus inspect` tells the inputs and outputs of each graph. Every input has to be in the file under
+its name, those of the cache too; f16 and bf16 are widened to f32.";
 
 /// Inputs that a message lists.
 const MISSING_LISTED: usize = 8;
 
-/// Arguments of `janus run`.
+/// Run one graph on given tensors
+///
+/// Writes every output of the graph, and prints name, type and shape of each.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, allow_missing_positional = true)]
 pub(crate) struct Args {
-    /// The graph to run, after the model if there is one
-    #[arg(required = true, num_args = 1..=2, value_names = ["MODEL", "GRAPH"])]
-    words: Vec<String>,
+    /// An exported directory or a checkpoint [default: the embedded demo model]
+    model: Option<PathBuf>,
+    /// Which graph
+    #[arg(value_name = "GRAPH", value_parser = graph())]
+    graph: GraphKind,
     /// The safetensors file with its inputs
     #[arg(long, value_name = "FILE")]
     inputs: PathBuf,
@@ -50,20 +54,27 @@ pub(crate) struct Outputs {
     force: bool,
 }
 
+fn graph() -> impl TypedValueParser<Value = GraphKind> {
+    PossibleValuesParser::new(GraphKind::ALL.map(GraphKind::name))
+        .try_map(|name| name.parse::<GraphKind>())
+}
+
 impl Outputs {
     /// Fails where the file is there already and may not be replaced: asked before the work.
-    pub(crate) fn check(&self) -> Result<(), BadInput> {
-        if !self.force && self.outputs.exists() {
-            let path = self.outputs.display();
-            let message = format!("`{path}` is there already; --force replaces it");
-            return Err(BadInput(message));
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        match !self.force && self.outputs.exists() {
+            true => Err(Failure::Exists {
+                path: self.outputs.clone(),
+            }),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Writes the tensors and tells what they are.
     pub(crate) fn write(&self, tensors: &BTreeMap<String, Output>) -> anyhow::Result<()> {
+        let steps = interrupt::steps();
         TensorFile::write(&self.outputs, tensors)?;
+        drop(steps);
         for (name, tensor) in tensors {
             let (dtype, shape) = match tensor {
                 Output::F32(a) => ("f32", a.shape()),
@@ -78,35 +89,34 @@ impl Outputs {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     args.outputs.check()?;
-    let (model, graph) = model_and_text(&args.words);
-    let kind: GraphKind = graph.parse()?;
     let file = TensorFile::read(&args.inputs)?;
-    let model = model::open(model, context)?;
-    let mut graph = model.graph(kind, &context.session_options()?)?;
-    let inputs = inputs(&graph, &file, &args.inputs)?;
-    let unused = unused(&graph, &file);
+    let model = Model::open(args.model.as_deref(), context)?;
+    let mut graph = model.dir.graph(args.graph, &context.session_options()?)?;
+    let entry = graph.entry().clone();
+    let inputs = inputs(args.graph, &entry.inputs, &file)?;
+    let unused = unused(&entry.inputs, &file);
     if !unused.is_empty() {
-        context.note(&format!("`{kind}` has no input {}", unused.join(", ")));
+        let names = unused.join(", ");
+        context.note(format!("`{}` has no input {names}", args.graph));
     }
     let outputs = graph.run(&inputs)?;
     args.outputs.write(&outputs.into_values())
 }
 
-/// Every input of the graph, from the file.
-fn inputs<'g>(
-    graph: &'g Graph,
+/// Every input of a graph, from the file.
+fn inputs<'s>(
+    graph: GraphKind,
+    specs: &'s [TensorSpec],
     file: &TensorFile,
-    path: &Path,
-) -> anyhow::Result<Vec<(&'g str, Input<'static>)>> {
-    let specs = &graph.entry().inputs;
+) -> anyhow::Result<Vec<(&'s str, Input<'static>)>> {
     let is_missing = |spec: &&TensorSpec| !file.contains(&spec.name);
     let missing: Vec<_> = specs.iter().filter(is_missing).collect();
     if !missing.is_empty() {
-        let (path, kind) = (path.display(), graph.kind());
-        let list = listed(&missing);
-        return Err(BadInput(format!("`{path}` lacks inputs of graph `{kind}`: {list}")).into());
+        let (path, list) = (file.path().display(), listed(&missing));
+        let message = format!("`{path}` lacks inputs of graph `{graph}`: {list}");
+        return Err(Failure::Input(message).into());
     }
-    let input = |spec: &'g TensorSpec| {
+    let input = |spec: &'s TensorSpec| {
         let input = file.input(&spec.name, spec.dtype)?;
         Ok((spec.name.as_str(), input))
     };
@@ -115,7 +125,9 @@ fn inputs<'g>(
 
 fn listed(missing: &[&TensorSpec]) -> String {
     let shown = missing.iter().take(MISSING_LISTED);
-    let mut list: Vec<_> = shown.map(|spec| format!("`{}` {spec}", spec.name)).collect();
+    let mut list: Vec<_> = shown
+        .map(|spec| format!("`{}` {spec}", spec.name))
+        .collect();
     if missing.len() > MISSING_LISTED {
         let (count, last) = (missing.len() - MISSING_LISTED, missing[missing.len() - 1]);
         list.push(format!("{count} more up to `{}` {last}", last.name));
@@ -123,9 +135,12 @@ fn listed(missing: &[&TensorSpec]) -> String {
     list.join(", ")
 }
 
-/// Tensors of the file that the graph does not read.
-fn unused(graph: &Graph, file: &TensorFile) -> Vec<String> {
+/// Tensors of the file that a graph does not read.
+fn unused(specs: &[TensorSpec], file: &TensorFile) -> Vec<String> {
     let mut names = file.names();
-    names.retain(|name| graph.entry().inputs.iter().all(|spec| spec.name != *name));
-    names.iter().map(|name| name.escape_debug().to_string()).collect()
+    names.retain(|name| specs.iter().all(|spec| spec.name != *name));
+    names
+        .iter()
+        .map(|name| name.escape_debug().to_string())
+        .collect()
 }

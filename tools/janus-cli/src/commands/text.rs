@@ -3,28 +3,37 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::Context as _;
-use janus_pipeline::{FinishReason, Janus, Prompt, TextParams};
+use janus_pipeline::{FinishReason, Prompt, TextParams, TextStream};
 use serde_json::json;
 
 use super::sampling;
 use crate::context::Context;
-use crate::{interrupt, model, output};
+use crate::failure::Failure;
+use crate::model::{self, Model};
+use crate::{interrupt, output, picture};
 
 const EXAMPLES: &str = "\
 Examples:
-  janus text \"is there a red circle?\" --image board.png          the embedded demo model
+  janus text --image board.png \"is there a red circle?\"          the embedded demo model
   janus text models/janus-pro-1b --image doge.png \"Explain this meme.\"
-  janus text models/janus-pro-1b \"Write a haiku.\" --temperature 0.7 --seed 3";
+  janus text models/janus-pro-1b \"Write a haiku.\" --temperature 0.7 --seed 3
+  git log -5 | janus text models/janus-pro-1b -
 
-/// Arguments of `janus text`.
+One word is the question to the demo model; two are a model and the question to it.";
+
+/// Answer a question, about pictures or not
+///
+/// The answer streams to standard output as it is generated. Pictures are shown to the model before
+/// the question, in the order given. Without sampling options the most probable answer is given.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, allow_missing_positional = true)]
 pub(crate) struct Args {
-    /// The question, after the model if there is one
-    #[arg(required = true, num_args = 1..=2, value_names = ["MODEL", "QUESTION"])]
-    words: Vec<String>,
-    /// A picture that the question is about (PNG, JPEG, WebP); may be repeated
+    /// An exported directory or a checkpoint [default: the embedded demo model]
+    model: Option<PathBuf>,
+    /// What to ask; `-` reads it from standard input
+    #[arg(value_name = "QUESTION")]
+    question: String,
+    /// A picture that the question is about (PNG, JPEG or WebP); may be repeated
     #[arg(long, short, value_name = "FILE")]
     image: Vec<PathBuf>,
     /// Text before the conversation, in the place of the model's own; empty for none
@@ -33,83 +42,106 @@ pub(crate) struct Args {
     /// Tokens of the answer at most
     #[arg(long, value_name = "N", default_value_t = 512)]
     max_tokens: usize,
-    #[command(flatten)]
-    sampling: sampling::Flags,
-    /// Print one JSON object instead of streaming text
+    /// Print one JSON object with text, tokens and time instead of streaming
     #[arg(long)]
     json: bool,
-}
-
-/// The model, if one was named, and the text after it.
-pub(crate) fn model_and_text(words: &[String]) -> (Option<&Path>, &str) {
-    match words {
-        [model, text] => (Some(Path::new(model)), text),
-        [text] => (None, text),
-        _ => (None, ""),
-    }
+    #[command(flatten)]
+    sampling: sampling::Flags,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let (model, question) = model_and_text(&args.words);
-    let pictures = args
-        .image
-        .iter()
-        .map(|path| Ok(janus_vision::open_image(path)?))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let mut prompt = Prompt::new();
+    let begun = Instant::now();
+    let question = words(&args.question, args.model.as_deref(), "QUESTION")?;
+    let params = TextParams {
+        max_new_tokens: args.max_tokens,
+        sampling: args.sampling.for_text()?,
+    };
+    let pictures = picture::open_all(&args.image)?;
+    let mut prompt = Prompt::new().user_with(pictures, question);
     if let Some(system) = &args.system {
         prompt = prompt.system(system);
     }
-    let prompt = prompt.user_with(pictures, question);
-    let params = TextParams {
-        max_new_tokens: args.max_tokens,
-        sampling: args.sampling.sampling(0.0),
-    };
 
-    let mut janus = model::janus(model, context)?;
-    if args.json {
-        return answer_as_json(&mut janus, &prompt, &params, args);
+    let model = Model::open(args.model.as_deref(), context)?;
+    let mut janus = model.janus(context)?;
+    let stream = janus.generate_text(&prompt, &params)?;
+    match args.json {
+        true => answer_in_json(stream, &model.name, begun),
+        false => answer(stream, context),
     }
-    let mut stream = janus.generate_text(&prompt, &params)?;
-    for piece in &mut stream {
-        output::piece(&piece?)?;
-        interrupt::check()?;
+}
+
+/// What a person wrote in the place of `what`, or on standard input for `-`.
+///
+/// # Errors
+///
+/// Where the only word is a directory: then the model was named, and `what` forgotten.
+pub(crate) fn words(word: &str, model: Option<&Path>, what: &str) -> anyhow::Result<String> {
+    if word == "-" {
+        let text = std::io::read_to_string(std::io::stdin());
+        return Ok(text.map_err(|source| Failure::Read {
+            path: "standard input".into(),
+            source,
+        })?);
     }
-    let cut = stream.finish_reason() == Some(FinishReason::Length);
+    if model.is_none() && model::is_one(Path::new(word)) {
+        let hint = format!("write `MODEL \"{what}\"`; to have the demo model read this, pipe it into `-`");
+        return Err(Failure::Usage {
+            message: format!("`{word}` is a directory; {what} is missing"),
+            hint: Some(hint),
+        }
+        .into());
+    }
+    Ok(word.to_owned())
+}
+
+/// Prints an answer as it comes, and gives it.
+pub(crate) fn stream(stream: &mut TextStream<'_>) -> anyhow::Result<String> {
+    let _steps = interrupt::steps();
+    let mut answer = String::new();
+    for piece in stream {
+        let piece = piece?;
+        output::piece(&piece)?;
+        answer.push_str(&piece);
+        if interrupt::asked() {
+            output::line("")?;
+            return Err(Failure::Interrupted.into());
+        }
+    }
     output::line("")?;
-    if cut {
-        context.note(&format!(
-            "cut after {} tokens; --max-tokens allows more",
-            args.max_tokens
-        ));
+    Ok(answer)
+}
+
+fn answer(mut answer: TextStream<'_>, context: &Context) -> anyhow::Result<()> {
+    stream(&mut answer)?;
+    if answer.finish_reason() == Some(FinishReason::Length) {
+        let tokens = answer.tokens().len();
+        context.note(format!("cut after {tokens} tokens; --max-tokens allows more"));
     }
     Ok(())
 }
 
-fn answer_as_json(
-    janus: &mut Janus,
-    prompt: &Prompt,
-    params: &TextParams,
-    args: &Args,
+fn answer_in_json(
+    mut stream: TextStream<'_>,
+    model: &str,
+    begun: Instant,
 ) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    let mut stream = janus
-        .generate_text(prompt, params)
-        .context("cannot answer")?;
+    let _steps = interrupt::steps();
     let mut text = String::new();
     for piece in &mut stream {
         text.push_str(&piece?);
         interrupt::check()?;
     }
+    let tokens: Vec<_> = stream.tokens().iter().map(|token| token.0).collect();
     output::json(&json!({
+        "model": model,
         "text": text,
-        "tokens": stream.tokens().iter().map(|token| token.0).collect::<Vec<_>>(),
+        "tokens": tokens,
         "prompt_tokens": stream.prompt_tokens(),
         "finish_reason": match stream.finish_reason() {
             Some(FinishReason::Length) => "length",
             _ => "stop",
         },
-        "seed": args.sampling.seed,
         "seconds": begun.elapsed().as_secs_f64(),
     }))
 }

@@ -1,12 +1,15 @@
 //! `janus tokenize`
 
+use std::path::PathBuf;
+
 use janus_pipeline::{TokenId, Tokenizer};
 use serde_json::json;
 
-use super::text::model_and_text;
+use super::text;
 use crate::context::Context;
-use crate::failure::BadInput;
-use crate::{model, output};
+use crate::failure::Failure;
+use crate::model::Model;
+use crate::output;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,13 +19,15 @@ Examples:
 
 The text is taken as it stands: nothing is added, and control tokens that it spells out are letters.";
 
-/// Arguments of `janus tokenize`.
+/// Turn text into token ids
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, allow_missing_positional = true)]
 pub(crate) struct Args {
-    /// The text, after the model if there is one
-    #[arg(required = true, num_args = 1..=2, value_names = ["MODEL", "TEXT"])]
-    words: Vec<String>,
+    /// An exported directory or a checkpoint [default: the embedded demo model]
+    model: Option<PathBuf>,
+    /// The text; `-` reads it from standard input
+    #[arg(value_name = "TEXT")]
+    text: String,
     /// The text is ids, with spaces or commas between them: print what they spell
     #[arg(long)]
     decode: bool,
@@ -32,17 +37,17 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let (model, text) = model_and_text(&args.words);
-    let model = model::open(model, context)?;
-    let tokenizer = Tokenizer::open(&model)?;
+    let text = text::words(&args.text, args.model.as_deref(), "TEXT")?;
+    let model = Model::open(args.model.as_deref(), context)?;
+    let tokenizer = Tokenizer::open(&model.dir)?;
     if args.decode {
-        let text = tokenizer.decode(&ids(text, &tokenizer)?)?;
+        let text = tokenizer.decode(&ids(&text, &tokenizer)?)?;
         return match args.json {
             true => output::json(&json!({ "text": text })),
             false => Ok(output::line(text)?),
         };
     }
-    let ids: Vec<_> = tokenizer.encode(text)?.iter().map(|id| id.0).collect();
+    let ids: Vec<_> = tokenizer.encode(&text)?.iter().map(|id| id.0).collect();
     match args.json {
         true => output::json(&json!({ "ids": ids })),
         false => {
@@ -53,15 +58,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 }
 
 /// The ids that a text lists.
-fn ids(text: &str, tokenizer: &Tokenizer) -> Result<Vec<TokenId>, BadInput> {
+fn ids(text: &str, tokenizer: &Tokenizer) -> Result<Vec<TokenId>, Failure> {
     let limit = tokenizer.special().tokenizer_size;
     text.split([' ', ',', '\n', '\t'])
         .filter(|word| !word.is_empty())
         .map(|word| match word.parse() {
             Ok(id) if id < limit => Ok(TokenId(id)),
             _ => {
-                let word = word.escape_debug();
-                Err(BadInput(format!("`{word}` is not a token id from 0 to {}", limit - 1)))
+                let (word, last) = (word.escape_debug(), limit.saturating_sub(1));
+                Err(Failure::Input(format!(
+                    "`{word}` is not a token id from 0 to {last}"
+                )))
             }
         })
         .collect()

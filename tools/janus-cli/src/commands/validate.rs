@@ -7,8 +7,9 @@ use janus_validate::{Report, validate};
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::failure::CheckFailed;
-use crate::{model, output};
+use crate::failure::Failure;
+use crate::model::Model;
+use crate::output;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,13 +24,13 @@ The file has inputs, and outputs that a reference implementation computed from t
   image_forced_tokens                   decoded_pixels
   vq_pixels                             vq_tokens
 What it lacks is not checked. Told is ‖found − expected‖ / ‖expected‖ of each output, and the element
-that is farthest off; integers have to be equal. Exit code 6: an output is beyond the tolerance.";
+that is farthest off; integers have to be equal. Exit status 6: an output is beyond the tolerance.";
 
-/// Arguments of `janus validate`.
+/// Compare an export with a reference's numbers
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The model [default: the embedded demo model]
+    /// An exported directory or a checkpoint [default: the embedded demo model]
     model: Option<PathBuf>,
     /// The safetensors file with inputs and expected outputs
     #[arg(long, value_name = "FILE")]
@@ -59,18 +60,23 @@ fn tolerance(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let model = model::open(args.model.as_deref(), context)?;
+    let model = Model::open(args.model.as_deref(), context)?;
     let options = context.session_options()?;
-    let report = validate(&model, &options, &args.golden, args.tolerance)?;
-    let dtype = model.manifest().converter.dtype;
+    let report = validate(&model.dir, &options, &args.golden, args.tolerance)?;
+    let dtype = model.dir.manifest().converter.dtype;
     match args.json {
-        true => output::json(&Verdict { passed: report.passed(), dtype, report: &report })?,
+        true => output::json(&Verdict {
+            passed: report.passed(),
+            dtype,
+            report: &report,
+        })?,
         false => output::line(&report)?,
     }
     let beyond: Vec<_> = report.rows.iter().filter(|row| !row.passed).collect();
     if !beyond.is_empty() {
         let names: Vec<_> = beyond.iter().map(|row| row.name.as_str()).collect();
-        return Err(CheckFailed(format!("beyond tolerance: {}", names.join(", "))).into());
+        let message = format!("beyond tolerance: {}", names.join(", "));
+        return Err(Failure::Check(message).into());
     }
     Ok(())
 }

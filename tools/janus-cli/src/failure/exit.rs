@@ -78,12 +78,11 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<Status> {
         of_vq,
         of_picture,
         of_convert,
-        of_demo,
         of_install,
         of_validate,
         of_io,
     ];
-    None
+    cause.downcast_ref().and_then(of_demo)
 }
 
 fn of_failure(error: &Failure) -> Status {
@@ -133,8 +132,7 @@ fn of_language_model(error: &janus_llm::Error) -> Status {
     match error {
         E::Runtime(error) => of_runtime(error),
         E::Setting { .. } => Status::Usage,
-        E::Token { .. } => Status::Malformed,
-        E::OutputShape { .. } => Status::Malformed,
+        E::Token { .. } | E::OutputShape { .. } => Status::Malformed,
         _ => Status::Bug,
     }
 }
@@ -175,17 +173,13 @@ fn of_convert(error: &janus_convert::Error) -> Status {
     }
 }
 
-/// The examination and the embedded model: what the model or the converter said decides, further
-/// down the chain.
-fn of_demo(error: &janus_demo::Error) -> Status {
+/// Where the model or the converter failed, the next cause says how.
+fn of_demo(error: &janus_demo::Error) -> Option<Status> {
     use janus_demo::Error as E;
     match error {
-        E::Draw { source, .. }
-        | E::Answer { source, .. }
-        | E::RoundTrip { source }
-        | E::Export { source, .. } => of_cause(source.as_ref()).unwrap_or(Status::Bug),
-        E::Write { .. } | E::Lock { .. } => Status::System,
-        _ => Status::Bug,
+        E::Draw { .. } | E::Answer { .. } | E::RoundTrip { .. } | E::Export { .. } => None,
+        E::Write { .. } | E::Lock { .. } => Some(Status::System),
+        _ => Some(Status::Bug),
     }
 }
 

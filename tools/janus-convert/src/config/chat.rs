@@ -1,13 +1,14 @@
 //! Which member of the family a checkpoint is, and how a conversation with it is spelled.
 
-use std::io;
 use std::path::Path;
 
 use janus_runtime::manifest::{ChatConfig, Family, GenerationConfig, LanguageConfig};
 
-use super::json::{Document, Section, read_bounded};
+use super::json::{Document, Section};
+use super::preprocessor::PROCESSOR;
 use super::tokens::Vocabulary;
-use crate::error::{Error, Result};
+use crate::beside;
+use crate::error::Result;
 
 /// Role of the person in Janus-Pro.
 const PRO_USER: &str = "<|User|>";
@@ -72,7 +73,7 @@ pub(crate) fn family(
 
 /// The role strings of a family, and the system prompt unless the processor leaves it out.
 pub(crate) fn chat(released: &Path, family: Family) -> Result<ChatConfig> {
-    let processor = Document::read_optional(released, "processor_config.json")?;
+    let processor = Document::read_optional(released, PROCESSOR)?;
     let stated = match &processor {
         Some(document) => document.root().flag("use_default_system_prompt")?,
         None => None,
@@ -109,16 +110,10 @@ pub(crate) fn generation(released: &Path) -> Result<GenerationConfig> {
 /// The chat template and the file that it is in. It is read as text and never run.
 fn chat_template(released: &Path) -> Result<Option<(&'static str, String)>> {
     const JINJA: &str = "chat_template.jinja";
-    match read_bounded(&released.join(JINJA), TEMPLATE_LIMIT) {
-        Ok(bytes) => return Ok(Some((JINJA, String::from_utf8_lossy(&bytes).into_owned()))),
-        Err(Error::ReadFile { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+    if let Some(bytes) = beside::optional(beside::read(released, JINJA, TEMPLATE_LIMIT))? {
+        return Ok(Some((JINJA, String::from_utf8_lossy(&bytes).into_owned())));
     }
-    for file in [
-        "chat_template.json",
-        "processor_config.json",
-        "tokenizer_config.json",
-    ] {
+    for file in ["chat_template.json", PROCESSOR, "tokenizer_config.json"] {
         if let Some(document) = Document::read_optional(released, file)?
             && let Some(template) = document.root().text("chat_template")?
         {

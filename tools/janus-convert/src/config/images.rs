@@ -71,6 +71,11 @@ pub(super) fn siglip(root: &Section<'_>, model: &Module<'_>) -> Result<SiglipCon
     section.agree("num_hidden_layers", blocks, "blocks")?;
     section.agree("patch_size", patch_size, "pixels in the patch embedding")?;
     section.agree("hidden_size", width, "outputs of the patch embedding")?;
+    section.agree(
+        "num_image_tokens",
+        (image_size / patch_size).pow(2),
+        "patches in a picture",
+    )?;
     let first = tower.at(["blocks", "encoder.layers"]).at(0);
     Ok(SiglipConfig {
         image_size,

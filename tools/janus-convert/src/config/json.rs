@@ -1,15 +1,14 @@
 //! JSON files beside the weights, read strictly: bounded, no key twice, every value checked.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::Error as _;
 use serde_json::{Map, Value};
 
+use super::unique::Unique;
+use crate::beside;
 use crate::error::{Error, Result};
 
 /// No configuration file is larger.
@@ -28,7 +27,7 @@ impl Document {
     /// Reads `name` in `dir`.
     pub(crate) fn read(dir: &Path, name: &str) -> Result<Self> {
         let path = dir.join(name);
-        let bytes = read_bounded(&path, LIMIT)?;
+        let bytes = beside::read(dir, name, LIMIT)?;
         let Unique(value) = serde_json::from_slice(&bytes).map_err(|source| Error::ParseJson {
             path: path.clone(),
             source,
@@ -44,12 +43,7 @@ impl Document {
 
     /// Reads `name` in `dir` if there is such a file.
     pub(crate) fn read_optional(dir: &Path, name: &str) -> Result<Option<Self>> {
-        match Self::read(dir, name) {
-            Err(Error::ReadFile { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                Ok(None)
-            }
-            read => read.map(Some),
-        }
+        beside::optional(Self::read(dir, name))
     }
 
     /// The outermost object.
@@ -244,27 +238,6 @@ impl<'d> Section<'d> {
     }
 }
 
-/// Reads a file of a known kind.
-pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let failed = |source| Error::ReadFile {
-        path: path.to_owned(),
-        source,
-    };
-    let mut bytes = Vec::new();
-    File::open(path)
-        .map_err(failed)?
-        .take(limit + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    if bytes.len() as u64 > limit {
-        return Err(Error::FileTooLarge {
-            path: path.to_owned(),
-            limit,
-        });
-    }
-    Ok(bytes)
-}
-
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -273,70 +246,5 @@ fn kind(value: &Value) -> &'static str {
         Value::String(_) => "a text",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
-    }
-}
-
-/// A JSON value in which no object has the same key twice.
-struct Unique(Value);
-
-impl<'de> Deserialize<'de> for Unique {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(UniqueVisitor).map(Self)
-    }
-}
-
-struct UniqueVisitor;
-
-impl<'de> Visitor<'de> for UniqueVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(Unique(value)) = seq.next_element()? {
-            list.push(value);
-        }
-        Ok(list.into())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some((key, Unique(value))) = entries.next_entry::<String, Unique>()? {
-            if object.contains_key(&key) {
-                return Err(A::Error::custom(format!(
-                    "key `{}` is there twice",
-                    key.escape_debug()
-                )));
-            }
-            object.insert(key, value);
-        }
-        Ok(Value::Object(object))
     }
 }

@@ -101,3 +101,36 @@ fn refuse_other_networks(section: &Section<'_>) -> Result<()> {
     section.refuse("quantization_config")?;
     section.refuse_unknown_numbers(&[KNOWN, HARMLESS])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::json::Document;
+
+    #[test]
+    fn what_is_left_out_has_the_defaults_of_llama() {
+        let dir = tempfile::tempdir().unwrap();
+        let partial = json!({
+            "model_type": "llama",
+            "max_position_embeddings": 16384,
+            "num_hidden_layers": 30,
+            "torch_dtype": "bfloat16",
+            "vocab_size": 102_400,
+        });
+        std::fs::write(dir.path().join("config.json"), partial.to_string()).unwrap();
+        let document = Document::read(dir.path(), "config.json").unwrap();
+        let expected = LanguageConfig {
+            hidden_size: 4096,
+            intermediate_size: 11008,
+            num_layers: 30,
+            num_heads: 32,
+            num_kv_heads: 32,
+            head_dim: 128,
+            vocab_size: 102_400,
+            context_length: 16384,
+            rope_theta: 10000.0,
+            rms_norm_eps: 1e-6,
+        };
+        assert_eq!(read(&document.root()).unwrap(), expected);
+    }
+}

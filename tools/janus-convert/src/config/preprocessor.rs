@@ -1,4 +1,5 @@
-//! How pictures are prepared for the vision encoder: `preprocessor_config.json`.
+//! How pictures are prepared for the vision encoder: `preprocessor_config.json`, or since
+//! transformers 5 a section of `processor_config.json`.
 
 use std::path::Path;
 
@@ -6,16 +7,37 @@ use janus_runtime::manifest::VisionConfig;
 use serde_json::json;
 
 use super::SiglipConfig;
-use super::json::Document;
+use super::json::{Document, Section};
 use crate::error::Result;
 
-/// Name of the file.
-pub(crate) const PREPROCESSOR: &str = "preprocessor_config.json";
+/// The file that says what surrounds a picture in a prompt.
+pub(crate) const PROCESSOR: &str = "processor_config.json";
+/// The files in which the preparation may be, in the order of preference.
+pub(crate) const PREPROCESSORS: [&str; 2] = ["preprocessor_config.json", PROCESSOR];
 
 /// Reads the preparation and joins it with the sizes of the encoder.
 pub(crate) fn read(released: &Path, siglip: &SiglipConfig) -> Result<VisionConfig> {
-    let document = Document::read(released, PREPROCESSOR)?;
-    let root = document.root();
+    let [preprocessor, processor] =
+        PREPROCESSORS.map(|name| Document::read_optional(released, name));
+    let (preprocessor, processor) = (preprocessor?, processor?);
+    if let Some(processor) = &processor {
+        processor.root().agree(
+            "num_image_tokens",
+            siglip.num_tokens(),
+            "patches in a picture",
+        )?;
+    }
+    match (&preprocessor, &processor) {
+        (None, Some(processor)) if processor.root().has("image_processor") => {
+            prepare(&processor.root().section("image_processor")?, siglip)
+        }
+        (Some(preprocessor), _) => prepare(&preprocessor.root(), siglip),
+        // Says that the file is missing.
+        (None, _) => prepare(&Document::read(released, PREPROCESSORS[0])?.root(), siglip),
+    }
+}
+
+fn prepare(root: &Section<'_>, siglip: &SiglipConfig) -> Result<VisionConfig> {
     for (key, expected) in [
         ("do_resize", json!(true)),
         ("do_rescale", json!(true)),
@@ -25,22 +47,7 @@ pub(crate) fn read(released: &Path, siglip: &SiglipConfig) -> Result<VisionConfi
     ] {
         root.expect(key, &expected)?;
     }
-    let sizes = match root.has("size") {
-        true => [
-            ("height", root.section("size")?),
-            ("width", root.section("size")?),
-        ],
-        false => [("image_size", root.clone()), ("image_size", root.clone())],
-    };
-    for (key, section) in sizes {
-        let stated = section
-            .size(key, 1..=8192)?
-            .ok_or_else(|| section.missing(key))?;
-        if stated != siglip.image_size {
-            let found = format!("the vision encoder takes {}", siglip.image_size);
-            return Err(section.disagrees(key, stated, found));
-        }
-    }
+    check_size(root, siglip.image_size)?;
 
     // The padding is the mean colour, cut to bytes; grey where there is none.
     let mean = match root.has("image_mean") {
@@ -68,4 +75,25 @@ pub(crate) fn read(released: &Path, siglip: &SiglipConfig) -> Result<VisionConfi
         background,
         min_size: root.size("min_size", 1..=siglip.image_size)?.unwrap_or(14),
     })
+}
+
+/// The prepared picture must be as large as the encoder takes it. One layout states one side.
+fn check_size(root: &Section<'_>, image_size: usize) -> Result<()> {
+    let sides = match root.has("size") {
+        true => vec![
+            (root.section("size")?, "height"),
+            (root.section("size")?, "width"),
+        ],
+        false => vec![(root.clone(), "image_size")],
+    };
+    for (section, key) in sides {
+        let stated = section
+            .size(key, 1..=8192)?
+            .ok_or_else(|| section.missing(key))?;
+        if stated != image_size {
+            let found = format!("the vision encoder takes {image_size}");
+            return Err(section.disagrees(key, stated, found));
+        }
+    }
+    Ok(())
 }

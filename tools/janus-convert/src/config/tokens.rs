@@ -6,7 +6,8 @@ use std::path::Path;
 use janus_runtime::manifest::SpecialTokens;
 use serde::Deserialize;
 
-use super::json::read_bounded;
+use super::unique::UniqueMap;
+use crate::beside;
 use crate::error::{Error, Result};
 
 /// Name of the file.
@@ -25,7 +26,7 @@ impl Vocabulary {
     /// Reads the tokenizer of a model with `vocab_size` embeddings.
     pub(crate) fn read(released: &Path, vocab_size: usize) -> Result<Self> {
         let path = released.join(TOKENIZER);
-        let bytes = read_bounded(&path, LIMIT)?;
+        let bytes = beside::read(released, TOKENIZER, LIMIT)?;
         let file: TokenizerFile =
             serde_json::from_slice(&bytes).map_err(|source| Error::ParseJson {
                 path: path.clone(),
@@ -88,13 +89,13 @@ struct AddedToken {
 
 #[derive(Deserialize)]
 struct TokenizerModel {
-    vocab: BTreeMap<String, u32>,
+    vocab: UniqueMap<u32>,
 }
 
 impl TokenizerFile {
     /// Every token with its id, of which no two are the same.
     fn ids(self, path: &Path) -> Result<BTreeMap<String, u32>> {
-        let mut ids = self.model.vocab;
+        let UniqueMap(mut ids) = self.model.vocab;
         for AddedToken { id, content } in self.added_tokens {
             if content.is_empty() {
                 return Err(unfit(

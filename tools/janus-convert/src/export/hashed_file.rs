@@ -94,3 +94,34 @@ impl HashedFile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_covers_what_is_on_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = HashedFile::create(dir.path(), "file").unwrap();
+        file.write(b"abc").unwrap();
+        file.pad_to(5000).unwrap();
+        let written = file.finish().unwrap();
+        let bytes = std::fs::read(dir.path().join("file")).unwrap();
+        assert_eq!((bytes.len(), &bytes[..4]), (5000, &b"abc\0"[..]));
+        let sha256: String = Sha256::digest(&bytes)
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect();
+        assert_eq!(
+            written.entry,
+            FileEntry {
+                bytes: 5000,
+                sha256
+            }
+        );
+        assert!(
+            HashedFile::create(dir.path(), "file").is_err(),
+            "nothing is overwritten"
+        );
+    }
+}

@@ -100,7 +100,9 @@ impl Place {
             return Err(failed(&self.out)(error));
         }
         sync_directory(self.around())?;
-        remove(&replaced)
+        // One that another process holds open is removed by the next conversion.
+        let _ = remove(&replaced);
+        Ok(())
     }
 }
 

@@ -21,8 +21,10 @@ use super::{BATCH, CAPACITY, SEQUENCE};
 use crate::error::Result;
 use crate::module::Module;
 use crate::nn::{embedding, packed_projection, projection, rms_norm};
-use crate::onnx::{CacheInputs, DType, GraphBuilder, GroupedQuery, Rotary, Value, shape};
-use crate::weight::Computed;
+use crate::onnx::{
+    CacheInputs, DType, GraphBuilder, GroupedQuery, Rotary, Sink, TensorData, Value, shape,
+};
+use crate::weight::little_endian;
 
 /// The language model's place in a checkpoint.
 pub(crate) fn language_model_of<'c>(model: &Module<'c>) -> Module<'c> {
@@ -134,7 +136,7 @@ struct Positions<'g> {
 
 impl<'g> Positions<'g> {
     fn new(g: &'g GraphBuilder, m: &Module<'_>, c: &LanguageConfig) -> Self {
-        let [cos, sin] = rotary_tables(c).map(Computed);
+        let [cos, sin] = [f64::cos, f64::sin].map(|f| RotaryTable::new(c, f));
         let dims = [c.context_length, c.head_dim / 2];
         Self {
             rotary: Rotary {
@@ -159,18 +161,41 @@ impl<'g> Positions<'g> {
     }
 }
 
-/// Cosine and sine of `position · theta^(−2i / d)`, for `i` below `d / 2`: `[positions, d / 2]`.
-fn rotary_tables(c: &LanguageConfig) -> [Vec<f32>; 2] {
-    let half = c.head_dim / 2;
-    let frequencies: Vec<f64> = (0..half)
-        .map(|i| c.rope_theta.powf(-2.0 * i as f64 / c.head_dim as f64))
-        .collect();
-    let angles = || {
-        (0..c.context_length)
-            .flat_map(|position| frequencies.iter().map(move |f| position as f64 * f))
-    };
-    [
-        angles().map(|a| a.cos() as f32).collect(),
-        angles().map(|a| a.sin() as f32).collect(),
-    ]
+/// `f(position · theta^(−2i / d))` for every position and `i` below `d / 2`: a table
+/// `[positions, d / 2]`.
+struct RotaryTable {
+    positions: usize,
+    frequencies: Vec<f64>,
+    f: fn(f64) -> f64,
+}
+
+impl RotaryTable {
+    fn new(c: &LanguageConfig, f: fn(f64) -> f64) -> Self {
+        let exponent = |i: usize| -2.0 * i as f64 / c.head_dim as f64;
+        let frequencies = (0..c.head_dim / 2)
+            .map(|i| c.rope_theta.powf(exponent(i)))
+            .collect();
+        Self {
+            positions: c.context_length,
+            frequencies,
+            f,
+        }
+    }
+}
+
+impl TensorData for RotaryTable {
+    fn write(&self, sink: &mut Sink<'_>) -> Result<()> {
+        const ROWS: usize = 1024;
+        for first in (0..self.positions).step_by(ROWS) {
+            let positions = first..(first + ROWS).min(self.positions);
+            let angles = positions
+                .flat_map(|position| self.frequencies.iter().map(move |f| position as f64 * f));
+            sink(&little_endian(
+                &angles
+                    .map(|angle| (self.f)(angle) as f32)
+                    .collect::<Vec<_>>(),
+            ))?;
+        }
+        Ok(())
+    }
 }

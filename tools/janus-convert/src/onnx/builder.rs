@@ -1,7 +1,7 @@
 //! A graph that grows node by node.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::node::NodeBuilder;
@@ -122,7 +122,16 @@ impl GraphBuilder {
 
     /// Ends the construction.
     pub(super) fn into_parts(self) -> Parts {
-        self.parts.into_inner()
+        let parts = self.parts.into_inner();
+        let mut names = BTreeSet::new();
+        for value in &parts.values {
+            assert!(
+                names.insert(&value.name),
+                "two values are called {}",
+                value.name
+            );
+        }
+        parts
     }
 
     pub(super) fn add_node<const N: usize>(
@@ -182,6 +191,10 @@ impl GraphBuilder {
 }
 
 impl Parts {
+    pub(super) fn value(&self, id: ValueId) -> &ValueEntry {
+        &self.values[id.0]
+    }
+
     fn add_value(&mut self, name: String, dtype: DType, shape: Shape) -> ValueId {
         self.values.push(ValueEntry { name, dtype, shape });
         ValueId(self.values.len() - 1)
@@ -228,5 +241,50 @@ struct Constant(Vec<u8>);
 impl TensorData for Constant {
     fn write(&self, sink: &mut super::writer::Sink<'_>) -> crate::error::Result<()> {
         sink(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::shape;
+
+    #[test]
+    fn nodes_are_named_by_their_scope_and_numbered() {
+        let g = GraphBuilder::default();
+        let x = g.input("x", DType::F32, shape!["n", 4]);
+        {
+            let _outer = g.enter("block.0");
+            let _ = x + x;
+            {
+                let _inner = g.enter("block.0.mlp");
+                let _ = x.silu();
+            }
+            (x + x).output("y");
+        }
+        let _ = x.gelu();
+        let parts = g.into_parts();
+        let names: Vec<_> = parts.nodes.iter().map(|node| node.name.as_str()).collect();
+        let expected = [
+            "block.0/Add",
+            "block.0.mlp/Sigmoid",
+            "block.0.mlp/Mul",
+            "block.0/Add_2",
+            "Gelu",
+        ];
+        assert_eq!(names, expected);
+        assert_eq!(parts.value(parts.outputs[0]).name, "y");
+    }
+
+    #[test]
+    fn equal_constants_are_stored_once() {
+        let g = GraphBuilder::default();
+        let ids = [
+            g.floats(&[0.0]),
+            g.floats(&[0.0]),
+            g.scalar(0.0),
+            g.integers(&[0]),
+        ];
+        assert_eq!(ids.map(|value| value.id.0), [0, 0, 1, 2]);
     }
 }

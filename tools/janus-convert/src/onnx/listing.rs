@@ -7,7 +7,7 @@ use std::path::Path;
 use prost::Message;
 
 use super::proto;
-use crate::config::json::read_bounded;
+use crate::beside::read_bounded;
 use crate::error::{Error, Result};
 
 /// No graph without its weights is larger.

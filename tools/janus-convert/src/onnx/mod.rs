@@ -10,7 +10,9 @@
 //! panics with the node's name.
 
 mod builder;
+mod contrib;
 mod listing;
+mod model;
 mod node;
 mod ops;
 mod proto;
@@ -19,8 +21,9 @@ mod value;
 mod writer;
 
 pub(crate) use builder::GraphBuilder;
+pub(crate) use contrib::{CacheInputs, GroupedQuery, Rotary};
 pub use listing::listing;
-pub(crate) use ops::{CacheInputs, Conv, GroupedQuery, Rotary};
+pub(crate) use ops::Conv;
 pub(crate) use shape::{DType, Dim, Shape, shape};
 pub(crate) use value::Value;
 pub(crate) use writer::{GraphFile, Sink, TensorData};

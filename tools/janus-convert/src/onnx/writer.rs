@@ -7,13 +7,10 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc;
 
-use prost::Message;
-
-use super::builder::{GraphBuilder, Parts, ValueEntry, WeightEntry};
-use super::proto;
-use super::shape::{DType, Dim, Shape};
+use super::builder::{GraphBuilder, Parts, WeightEntry};
+use super::model;
+use super::shape::{DType, Shape};
 use super::value::ValueId;
-use super::{IR_VERSION, MICROSOFT, OPSET};
 use crate::error::{Error, Result};
 use crate::export::hashed_file::{HashedFile, WrittenFile};
 
@@ -39,14 +36,14 @@ pub(crate) trait TensorData {
 /// A finished graph with its weights still unread.
 pub(crate) struct GraphFile {
     file: String,
-    parts: Parts,
-    places: Vec<Place>,
+    pub(super) parts: Parts,
+    pub(super) places: Vec<Place>,
     data_bytes: u64,
 }
 
 /// Where the bytes of a weight go.
 #[derive(Clone, Copy)]
-enum Place {
+pub(super) enum Place {
     Inline,
     /// Offset in the file of weights.
     Data(u64),
@@ -91,7 +88,12 @@ impl GraphFile {
 
     /// Name of the file with the weights, if there are any.
     pub(crate) fn data_file(&self) -> Option<String> {
-        (self.data_bytes > 0).then(|| format!("{}.data", self.file))
+        (self.data_bytes > 0).then(|| self.data_name())
+    }
+
+    /// Name that the file with the weights has.
+    pub(super) fn data_name(&self) -> String {
+        format!("{}.data", self.file)
     }
 
     /// Length of the file with the weights.
@@ -122,7 +124,7 @@ impl GraphFile {
             written.push(self.write_weights(file, progress)?);
         }
         let mut file = HashedFile::create(dir, &self.file)?;
-        file.write(&self.model()?.encode_to_vec())?;
+        file.write(&model::encode(self)?)?;
         written.push(file.finish()?);
         Ok(written)
     }
@@ -135,20 +137,21 @@ impl GraphFile {
     ) -> Result<WrittenFile> {
         std::thread::scope(|scope| {
             let (pieces, received) = mpsc::sync_channel::<Piece>(PIECES);
-            let writer = scope.spawn(move || {
+            let writer = scope.spawn(move || -> Result<_> {
                 for Piece { offset, bytes } in received {
                     file.pad_to(offset)?;
                     file.write(&bytes)?;
                 }
-                file.finish()
+                Ok(file)
             });
             let made = self.make_pieces(&pieces, progress);
             drop(pieces);
-            let written = writer
+            let file = writer
                 .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             // A writer that failed makes the sending fail too, and knows better why.
-            written.and_then(|file| made.map(|()| file))
+            made?;
+            file.finish()
         })
     }
 
@@ -171,142 +174,70 @@ impl GraphFile {
                     _ => Err(Error::Cancelled),
                 }
             })?;
-            let name = &self.parts.values[weight.value.0].name;
+            let name = &self.parts.value(weight.value).name;
             assert_eq!(offset, start + weight.bytes(), "bytes of weight {name}");
         }
         Ok(())
     }
 
-    fn model(&self) -> Result<proto::Model> {
-        let parts = &self.parts;
-        let node = parts
-            .nodes
-            .iter()
-            .map(|node| proto::Node {
-                input: node.inputs.iter().map(|id| self.value_name(*id)).collect(),
-                output: node
-                    .outputs
-                    .iter()
-                    .map(|id| self.value_name(Some(*id)))
-                    .collect(),
-                name: Some(node.name.clone()),
-                op_type: Some(node.op_type.to_owned()),
-                attribute: node.attributes.clone(),
-                domain: Some(node.domain.to_owned()),
-            })
-            .collect();
-        let initializer: Result<Vec<_>> = parts
-            .weights
-            .iter()
-            .zip(&self.places)
-            .map(|(w, p)| self.tensor(w, *p))
-            .collect();
-        let infos = |ids: &[ValueId]| -> Vec<_> {
-            ids.iter()
-                .map(|id| value_info(&parts.values[id.0]))
-                .collect()
-        };
-        let inner: Vec<_> = parts
-            .nodes
-            .iter()
-            .flat_map(|node| &node.outputs)
-            .filter(|id| !parts.outputs.contains(id))
-            .copied()
-            .collect();
-        let operators = |domain: &str, version: u32| proto::OperatorSet {
-            domain: Some(domain.to_owned()),
-            version: Some(version.into()),
-        };
-        Ok(proto::Model {
-            ir_version: Some(IR_VERSION),
-            producer_name: Some(env!("CARGO_PKG_NAME").to_owned()),
-            producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            graph: Some(proto::Graph {
-                node,
-                name: Some(self.file.trim_end_matches(".onnx").to_owned()),
-                initializer: initializer?,
-                input: infos(&parts.inputs),
-                output: infos(&parts.outputs),
-                value_info: infos(&inner),
-            }),
-            opset_import: vec![operators("", OPSET), operators(MICROSOFT, 1)],
-        })
-    }
-
-    fn tensor(&self, weight: &WeightEntry, place: Place) -> Result<proto::Tensor> {
-        let mut tensor = proto::Tensor {
-            dims: weight.dims.iter().map(|&extent| extent as i64).collect(),
-            data_type: Some(weight.dtype.proto() as i32),
-            name: Some(self.value_name(Some(weight.value))),
-            ..Default::default()
-        };
-        match place {
-            Place::Inline => {
-                let mut raw = Vec::new();
-                weight.data.write(&mut |bytes| {
-                    raw.extend_from_slice(bytes);
-                    Ok(())
-                })?;
-                tensor.raw_data = Some(raw);
-            }
-            Place::Data(offset) => {
-                let pair = |key: &str, value: String| proto::StringPair {
-                    key: Some(key.to_owned()),
-                    value: Some(value),
-                };
-                tensor.data_location = Some(proto::DataLocation::External as i32);
-                tensor.external_data = vec![
-                    pair("location", format!("{}.data", self.file)),
-                    pair("offset", offset.to_string()),
-                    pair("length", weight.bytes().to_string()),
-                ];
-            }
-        }
-        Ok(tensor)
-    }
-
     fn values(&self, ids: &[ValueId]) -> impl Iterator<Item = (&str, DType, &Shape)> {
         ids.iter().map(|id| {
-            let value = &self.parts.values[id.0];
+            let value = self.parts.value(*id);
             (value.name.as_str(), value.dtype, &value.shape)
         })
-    }
-
-    /// Name of a value; an input that is left out has none.
-    fn value_name(&self, id: Option<ValueId>) -> String {
-        id.map_or_else(String::new, |id| self.parts.values[id.0].name.clone())
     }
 }
 
 impl WeightEntry {
-    fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         (self.dims.iter().product::<usize>() * self.dtype.size()) as u64
-    }
-}
-
-fn value_info(value: &ValueEntry) -> proto::ValueInfo {
-    let dim = value
-        .shape
-        .iter()
-        .map(|dim| proto::Dimension {
-            extent: Some(match *dim {
-                Dim::Fixed(extent) => proto::Extent::Value(extent as i64),
-                Dim::Named(name) => proto::Extent::Param(name.to_owned()),
-            }),
-        })
-        .collect();
-    let tensor = proto::TensorType {
-        elem_type: Some(value.dtype.proto() as i32),
-        shape: Some(proto::TensorShape { dim }),
-    };
-    proto::ValueInfo {
-        name: Some(value.name.clone()),
-        r#type: Some(proto::ValueType {
-            tensor_type: Some(tensor),
-        }),
     }
 }
 
 fn align(offset: u64, boundary: u64) -> u64 {
     offset.next_multiple_of(boundary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weight::Computed;
+
+    #[test]
+    fn small_weights_are_inline_and_large_ones_begin_on_a_page() {
+        let g = GraphBuilder::default();
+        for (name, numbers) in [
+            ("inline", 255),
+            ("line", 257),
+            ("page", 1 << 14),
+            ("after", 256),
+        ] {
+            g.weight(name, DType::F32, &[numbers], Computed(vec![0.5; numbers]));
+        }
+        let file = GraphFile::new("g", g);
+        let offsets = file.places.iter().map(|place| match place {
+            Place::Inline => None,
+            Place::Data(offset) => Some(*offset),
+        });
+        assert_eq!(
+            offsets.collect::<Vec<_>>(),
+            [None, Some(0), Some(65536), Some(131_072)]
+        );
+        assert_eq!(file.data_bytes(), 131_072 + 1024);
+
+        let dir = tempfile::tempdir().unwrap();
+        let mut made = 0;
+        let written = file
+            .write(dir.path(), &mut |bytes| {
+                made += bytes;
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        let names: Vec<_> = written.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(names, ["g.onnx.data", "g.onnx"]);
+        assert_eq!(made, 4 * (257 + (1 << 14) + 256));
+        let data = std::fs::read(dir.path().join("g.onnx.data")).unwrap();
+        assert_eq!(data.len() as u64, file.data_bytes());
+        assert!(data[4 * 257..65536].iter().all(|byte| *byte == 0));
+    }
 }

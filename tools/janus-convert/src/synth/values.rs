@@ -16,13 +16,16 @@ pub(super) enum Init {
 }
 
 /// The values of one tensor, to be made in any order.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Values {
     key: u64,
-    mean: f32,
-    /// Half the width of the interval that the values are drawn from, each value alike.
-    reach: f32,
+    /// What the values are drawn from, each alike: the range at even distances, as little-endian bf16. There are more of
+    /// them than bf16 tells apart in most of the range.
+    choices: Vec<[u8; 2]>,
 }
+
+/// Twelve bits of a random number choose a value.
+const CHOICES: usize = 1 << 12;
 
 impl Values {
     pub(super) fn new(seed: u64, tensor: &str, init: Init) -> Self {
@@ -35,11 +38,13 @@ impl Values {
         let key = tensor
             .bytes()
             .fold(mix(seed), |key, byte| mix(key ^ u64::from(byte)));
-        Self {
-            key,
-            mean,
-            reach: deviation * 3f32.sqrt(),
-        }
+        // The deviation of an even distribution is its half width over √3.
+        let reach = deviation * 3f32.sqrt();
+        let value = |i| mean + reach * ((2 * i + 1) as f32 / CHOICES as f32 - 1.0);
+        let choices = (0..CHOICES)
+            .map(|i| bf16::from_f32(value(i)).to_le_bytes())
+            .collect();
+        Self { key, choices }
     }
 
     /// Writes the values from `first` on as little-endian bf16.
@@ -64,10 +69,7 @@ impl Values {
 
     fn four(&self, number: u64) -> [[u8; 2]; 4] {
         let random = mix(self.key.wrapping_add(number.wrapping_mul(GOLDEN)));
-        [0, 16, 32, 48].map(|shift| {
-            let uniform = f32::from((random >> shift) as u16 as i16) / 32768.0;
-            bf16::from_f32(self.mean + uniform * self.reach).to_le_bytes()
-        })
+        [0, 16, 32, 48].map(|shift| self.choices[(random >> shift) as usize % CHOICES])
     }
 }
 

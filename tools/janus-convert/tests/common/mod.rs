@@ -32,6 +32,9 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     text
 }
 
+/// What a test does to a copy.
+pub(crate) type Alteration<'a> = &'a dyn Fn(&Altered);
+
 /// A copy of a tiny checkpoint that may be altered, in a directory with room for exports.
 pub(crate) struct Altered {
     dir: TempDir,

@@ -1,0 +1,185 @@
+//! Conversions with a progress bar, and those that are kept in the cache.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use clap::ValueEnum;
+use janus_convert::{ConvertOptions, FINGERPRINT, Stage, convert_with_progress};
+use janus_runtime::Manifest;
+use janus_runtime::manifest::DType;
+use sha2::{Digest, Sha256};
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::progress::Progress;
+
+/// Characters of a checkpoint's name that the name of its export begins with.
+const NAME_LENGTH: usize = 60;
+/// Bytes of the hash that it ends with.
+const KEY_LENGTH: usize = 8;
+
+/// Precision of the weights, as the command line spells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Dtype {
+    /// 32-bit floats
+    Fp32,
+    /// 16-bit floats, half the size
+    Fp16,
+}
+
+impl From<Dtype> for DType {
+    fn from(dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::Fp32 => Self::Fp32,
+            Dtype::Fp16 => Self::Fp16,
+        }
+    }
+}
+
+/// Converts with a progress bar. Ctrl-C stops it and leaves nothing.
+pub(crate) fn convert(
+    checkpoint: &Path,
+    out: &Path,
+    options: &ConvertOptions,
+    context: &Context,
+) -> Result<Manifest, janus_convert::Error> {
+    let _steps = interrupt::steps();
+    let mut bar = Progress::bytes("reading", context);
+    convert_with_progress(checkpoint, out, options, &mut |progress| {
+        match progress.stage {
+            Stage::Hashing => bar.describe("reading"),
+            Stage::Writing(graph) => bar.describe(&format!("writing {graph}")),
+        }
+        bar.set(progress.done, progress.total);
+        match interrupt::asked() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    })
+}
+
+/// The embedded demo model, converted when it is first used.
+pub(crate) fn of_demo(context: &Context) -> anyhow::Result<PathBuf> {
+    let options = options(context);
+    let key = format!("{FINGERPRINT} {}", options.dtype);
+    let exported = janus_demo::ensure_exported(&folder(context)?, &key, |checkpoint, out| {
+        convert(checkpoint, out, &options, context).map(|_| ())
+    });
+    Ok(exported?)
+}
+
+/// A checkpoint, converted when it is first used, and again when it or the converter has changed.
+pub(crate) fn of_checkpoint(checkpoint: &Path, context: &Context) -> anyhow::Result<PathBuf> {
+    let folder = folder(context)?;
+    let options = options(context);
+    let out = folder.join(export_name(checkpoint, options.dtype)?);
+    if out.is_dir() {
+        return Ok(out);
+    }
+    fs::create_dir_all(&folder).map_err(writing(&folder))?;
+    let _lock = lock(&out.with_added_extension("lock"), context)?;
+    if !out.is_dir() {
+        let path = checkpoint.display();
+        context.note(format!("converting `{path}` once, into the cache"));
+        convert(checkpoint, &out, &options, context)?;
+    }
+    Ok(out)
+}
+
+/// Where the cache keeps converted models.
+pub(crate) fn folder(context: &Context) -> anyhow::Result<PathBuf> {
+    Ok(context.cache()?.join("models"))
+}
+
+fn options(context: &Context) -> ConvertOptions {
+    ConvertOptions {
+        dtype: context.global.dtype.unwrap_or(Dtype::Fp32).into(),
+        ..ConvertOptions::default()
+    }
+}
+
+/// Waits until no other process converts the same; the lock goes with the file, or the process.
+fn lock(path: &Path, context: &Context) -> Result<File, Failure> {
+    let mut options = File::options();
+    let file = options.create(true).append(true).open(path);
+    let file = file.map_err(writing(path))?;
+    match file.try_lock() {
+        Ok(()) => return Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let path = path.display();
+            context.note(format!("waiting for another conversion (`{path}`)"));
+        }
+        Err(TryLockError::Error(error)) => return Err(writing(path)(error)),
+    }
+    file.lock().map_err(writing(path))?;
+    Ok(file)
+}
+
+/// Another place, other files, another precision or another converter make another name.
+fn export_name(checkpoint: &Path, dtype: DType) -> Result<String, Failure> {
+    let reading = |source| Failure::Read {
+        path: checkpoint.to_owned(),
+        source,
+    };
+    let path = checkpoint.canonicalize().map_err(reading)?;
+    let files = files(&path).map_err(reading)?;
+    let hash = Sha256::digest(format!("{FINGERPRINT} {dtype} {path:?} {files:?}"));
+    let key: String = hash[..KEY_LENGTH].iter().map(|b| format!("{b:02x}")).collect();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name: String = name.chars().take(NAME_LENGTH).collect();
+    Ok(format!("{name}-{dtype}-{key}"))
+}
+
+/// Name, length and time of change of every file of a checkpoint, in order.
+fn files(checkpoint: &Path) -> io::Result<Vec<(std::ffi::OsString, u64, SystemTime)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(checkpoint)? {
+        let entry = entry?;
+        // Links are followed: a hub's cache is made of them.
+        let metadata = fs::metadata(entry.path())?;
+        if metadata.is_file() {
+            files.push((entry.file_name(), metadata.len(), metadata.modified()?));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn writing(path: &Path) -> impl FnOnce(io::Error) -> Failure {
+    |source| Failure::Write {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_checkpoint_has_another_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let checkpoint = dir.path().join("Janus-Pro-1B");
+        fs::create_dir(&checkpoint).unwrap();
+        fs::write(checkpoint.join("config.json"), "{}").unwrap();
+        let name = |dtype| export_name(&checkpoint, dtype).unwrap();
+        let first = name(DType::Fp32);
+        assert!(first.starts_with("Janus-Pro-1B-fp32-"), "{first}");
+        assert_eq!(first, name(DType::Fp32));
+        assert_ne!(first, name(DType::Fp16));
+        fs::write(checkpoint.join("config.json"), "{ }").unwrap();
+        assert_ne!(first, name(DType::Fp32));
+    }
+
+    #[test]
+    fn names_stay_short_enough_for_a_file_system() {
+        let dir = tempfile::tempdir().unwrap();
+        let checkpoint = dir.path().join("ü".repeat(120));
+        fs::create_dir(&checkpoint).unwrap();
+        assert!(export_name(&checkpoint, DType::Fp16).unwrap().len() < 200);
+    }
+}

@@ -1,0 +1,123 @@
+//! ONNX Runtime's own operators: one short method each.
+
+use super::MICROSOFT;
+use super::shape::{DType, Dim, shape};
+use super::value::Value;
+
+/// Sizes of a [`Value::group_query_attention`].
+#[derive(Clone, Copy)]
+pub(crate) struct GroupedQuery {
+    pub(crate) num_heads: usize,
+    pub(crate) num_kv_heads: usize,
+    pub(crate) head_dim: usize,
+}
+
+/// What [`Value::group_query_attention`] reads beside queries, keys and values.
+#[derive(Clone, Copy)]
+pub(crate) struct CacheInputs<'g> {
+    pub(crate) past_key: Value<'g>,
+    pub(crate) past_value: Value<'g>,
+    /// Positions in the cache after the step, less one.
+    pub(crate) seqlens_k: Value<'g>,
+    /// The longest row after the step.
+    pub(crate) total_sequence_length: Value<'g>,
+}
+
+/// Rotary tables `[positions, head_dim / 2]` and the row of each input position.
+#[derive(Clone, Copy)]
+pub(crate) struct Rotary<'g> {
+    pub(crate) cos: Value<'g>,
+    pub(crate) sin: Value<'g>,
+    pub(crate) position_ids: Value<'g>,
+}
+
+impl<'g> Value<'g> {
+    /// Root mean square norm over the last axis. ONNX Runtime keeps it in the standard domain.
+    pub(crate) fn rms_norm(self, weight: Self, eps: f32) -> Self {
+        assert_eq!(
+            self.dim(-1),
+            weight.dim(0),
+            "SimplifiedLayerNormalization of {self:?}"
+        );
+        self.op("SimplifiedLayerNormalization")
+            .input(weight)
+            .int("axis", -1)
+            .float("epsilon", eps)
+            .int("stash_type", DType::F32.proto() as i64)
+            .like(self)
+    }
+
+    /// Attention of every position to every other; `self` are the queries `[n, s, heads · d]`.
+    pub(crate) fn multi_head_attention(self, key: Self, value: Self, num_heads: usize) -> Self {
+        self.op("MultiHeadAttention")
+            .domain(MICROSOFT)
+            .input(key)
+            .input(value)
+            .int("num_heads", num_heads as i64)
+            .like(self)
+    }
+
+    /// Causal attention with a cache that is appended to in place. `self` are the queries of the
+    /// new positions; or the queries, keys and values, packed in this order along the last axis.
+    /// `rotary` turns queries and keys on the way. Gives the output, the keys and the values.
+    pub(crate) fn group_query_attention(
+        self,
+        keys_values: Option<[Self; 2]>,
+        cache: CacheInputs<'g>,
+        rotary: Option<Rotary<'g>>,
+        sizes: GroupedQuery,
+    ) -> [Self; 3] {
+        let GroupedQuery {
+            num_heads,
+            num_kv_heads,
+            head_dim,
+        } = sizes;
+        let heads = if keys_values.is_some() {
+            num_heads
+        } else {
+            num_heads + 2 * num_kv_heads
+        };
+        assert_eq!(
+            self.dim(-1),
+            Dim::Fixed(heads * head_dim),
+            "GroupQueryAttention of {self:?}"
+        );
+        let node = self
+            .op("GroupQueryAttention")
+            .domain(MICROSOFT)
+            .optional(keys_values.map(|[key, _]| key))
+            .optional(keys_values.map(|[_, value]| value))
+            .input(cache.past_key)
+            .input(cache.past_value)
+            .input(cache.seqlens_k)
+            .input(cache.total_sequence_length)
+            .int("num_heads", num_heads as i64)
+            .int("kv_num_heads", num_kv_heads as i64)
+            .int("do_rotary", i64::from(rotary.is_some()));
+        let node = match rotary {
+            Some(Rotary {
+                cos,
+                sin,
+                position_ids,
+            }) => node.input(cos).input(sin).input(position_ids),
+            None => node,
+        };
+        let output = shape![self.dim(0), self.dim(1), num_heads * head_dim];
+        node.outputs([
+            (self.dtype(), output),
+            (self.dtype(), cache.past_key.shape()),
+            (self.dtype(), cache.past_value.shape()),
+        ])
+    }
+
+    /// Turns each head of `[b, s, heads · d]` by its position; a head is rotated by halves.
+    pub(crate) fn rotary_embedding(self, rotary: Rotary<'g>) -> Self {
+        self.op("RotaryEmbedding")
+            .domain(MICROSOFT)
+            .input(rotary.position_ids)
+            .input(rotary.cos)
+            .input(rotary.sin)
+            .int("interleaved", 0)
+            .like(self)
+    }
+}
