@@ -238,7 +238,7 @@ fn transformers_processor(shape: &ModelShape) -> Value {
 
 fn special_tokens_map() -> Value {
     json!({
-        "additional_special_tokens": ADDED.map(|(content, _)| content),
+        "additional_special_tokens": ADDED,
         "bos_token": tokenizer::BOS,
         "eos_token": tokenizer::EOS,
         "pad_token": tokenizer::PAD,

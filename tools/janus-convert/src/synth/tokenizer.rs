@@ -13,13 +13,13 @@ pub(super) const BOS: &str = "<｜begin▁of▁sentence｜>";
 pub(super) const EOS: &str = "<｜end▁of▁sentence｜>";
 pub(super) const PAD: &str = "<｜▁pad▁｜>";
 
-/// The other special tokens, and where their ids are.
-pub(super) const ADDED: [(&str, fn(&TokenIds) -> u32); 5] = [
-    ("<begin_of_image>", |ids| ids.begin_of_image),
-    ("<end_of_image>", |ids| ids.end_of_image),
-    ("<image_placeholder>", |ids| ids.image_placeholder),
-    ("<|User|>", |ids| ids.user),
-    ("<|Assistant|>", |ids| ids.assistant),
+/// The other special tokens.
+pub(super) const ADDED: [&str; 5] = [
+    "<begin_of_image>",
+    "<end_of_image>",
+    "<image_placeholder>",
+    "<|User|>",
+    "<|Assistant|>",
 ];
 
 /// What is one token; a space in front is part of it.
@@ -102,11 +102,15 @@ pub(super) fn tokenizer(ids: &TokenIds) -> Value {
 }
 
 fn special_tokens(ids: &TokenIds) -> BTreeMap<u32, &'static str> {
-    let added = ADDED.map(|(content, id)| (id(ids), content));
-    [(ids.bos, BOS), (ids.eos, EOS), (ids.pad, PAD)]
-        .into_iter()
-        .chain(added)
-        .collect()
+    let added = [
+        ids.begin_of_image,
+        ids.end_of_image,
+        ids.image_placeholder,
+        ids.user,
+        ids.assistant,
+    ];
+    let named = [(ids.bos, BOS), (ids.eos, EOS), (ids.pad, PAD)];
+    named.into_iter().chain(added.into_iter().zip(ADDED)).collect()
 }
 
 fn byte_level(add_prefix_space: bool) -> Value {

@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 
 use super::super::limits;
 use super::error::{PickleError, PickleProblem};
+use super::objects::Objects;
 use super::opcode::{self, *};
 use super::reader::Reader;
-use super::value::{Global, Object, ObjectId, PickledTensor, Storage, Value};
+use super::stack::Stack;
+use super::value::{Global, Object, PickledTensor, Storage, Value};
 
 type Result<T> = std::result::Result<T, PickleProblem>;
 
 /// Everything a pickle made, and the one value it stands for.
 #[derive(Debug)]
 pub(crate) struct Pickled {
-    objects: Vec<Object>,
-    value: Value,
+    pub(crate) objects: Objects,
+    pub(crate) value: Value,
 }
 
 impl Pickled {
@@ -35,40 +37,22 @@ impl Pickled {
             }
         }
     }
-
-    /// The value that the pickle stands for.
-    pub(crate) fn value(&self) -> Value {
-        self.value
-    }
-
-    /// The object that a value refers to, if it refers to one.
-    pub(crate) fn object(&self, value: Value) -> Option<&Object> {
-        object(&self.objects, value)
-    }
-
-    /// What a value is, for messages.
-    pub(crate) fn kind(&self, value: Value) -> &'static str {
-        kind(&self.objects, value)
-    }
 }
 
 struct Machine<'a> {
     reader: Reader<'a>,
-    stack: Vec<Value>,
-    /// Heights of the stack at which a mark was set.
-    marks: Vec<usize>,
+    stack: Stack,
     memo: BTreeMap<u32, Value>,
-    objects: Vec<Object>,
+    objects: Objects,
 }
 
 impl<'a> Machine<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         Self {
             reader: Reader::new(bytes),
-            stack: Vec::new(),
-            marks: Vec::new(),
+            stack: Stack::default(),
             memo: BTreeMap::new(),
-            objects: Vec::new(),
+            objects: Objects::default(),
         }
     }
 
@@ -98,7 +82,7 @@ impl<'a> Machine<'a> {
             NONE | NEWTRUE | NEWFALSE | INT | LONG | BININT | BININT1 | BININT2 | LONG1 | LONG4
             | FLOAT | BINFLOAT | BINBYTES | SHORT_BINBYTES | BINBYTES8 | BYTEARRAY8 => {
                 let value = self.scalar(opcode)?;
-                self.push(value)?;
+                self.stack.push(value)?;
             }
             other => return Err(opcode::refusal(other)),
         }
@@ -123,7 +107,7 @@ impl<'a> Machine<'a> {
     }
 
     fn stop(&mut self) -> Result<Value> {
-        let value = self.pop()?;
+        let value = self.stack.pop()?;
         match self.reader.remaining() {
             0 => Ok(value),
             count => Err(PickleProblem::Trailing { count }),
@@ -132,23 +116,11 @@ impl<'a> Machine<'a> {
 
     fn rearrange(&mut self, opcode: u8) -> Result<()> {
         match opcode {
-            MARK if self.marks.len() == limits::STACK => return Err(PickleProblem::STACK),
-            MARK => self.marks.push(self.stack.len()),
-            POP if self.marks.last() == Some(&self.stack.len()) => {
-                self.marks.pop();
-            }
-            POP => {
-                self.pop()?;
-            }
-            POP_MARK => {
-                self.pop_to_mark()?;
-            }
-            _ => {
-                let top = self.top()?;
-                self.push(top)?;
-            }
+            MARK => self.stack.mark(),
+            POP => self.stack.pop_value_or_mark(),
+            POP_MARK => self.stack.pop_to_mark().map(drop),
+            _ => self.stack.push(self.stack.top()?),
         }
-        Ok(())
     }
 
     fn put(&mut self, opcode: u8) -> Result<()> {
@@ -158,7 +130,7 @@ impl<'a> Machine<'a> {
             LONG_BINPUT => self.reader.u32()?,
             _ => self.memo.len() as u32,
         };
-        let top = self.top()?;
+        let top = self.stack.top()?;
         self.memo.insert(index, top);
         if self.memo.len() > limits::MEMO {
             Err(PickleProblem::MEMO)
@@ -178,7 +150,7 @@ impl<'a> Machine<'a> {
             .get(&index)
             .copied()
             .ok_or(PickleProblem::NoMemo { index })?;
-        self.push(value)
+        self.stack.push(value)
     }
 
     fn scalar(&mut self, opcode: u8) -> Result<Value> {
@@ -245,13 +217,13 @@ impl<'a> Machine<'a> {
             EMPTY_TUPLE => Object::Tuple(Box::default()),
             EMPTY_LIST => Object::List(Vec::new()),
             EMPTY_DICT => Object::Dict(Vec::new()),
-            TUPLE => Object::Tuple(self.pop_to_mark()?.into()),
-            LIST => Object::List(self.pop_to_mark()?),
-            DICT => Object::Dict(pairs(&self.pop_to_mark()?)?),
+            TUPLE => Object::Tuple(self.stack.pop_to_mark()?.into()),
+            LIST => Object::List(self.stack.pop_to_mark()?),
+            DICT => Object::Dict(pairs(&self.stack.pop_to_mark()?)?),
             tuple => {
                 let mut values = vec![Value::None; usize::from(tuple - TUPLE1) + 1];
                 for value in values.iter_mut().rev() {
-                    *value = self.pop()?;
+                    *value = self.stack.pop()?;
                 }
                 Object::Tuple(values.into())
             }
@@ -260,28 +232,28 @@ impl<'a> Machine<'a> {
 
     fn add_to_container(&mut self, opcode: u8) -> Result<()> {
         let added = match opcode {
-            APPEND | BUILD => vec![self.pop()?],
+            APPEND | BUILD => vec![self.stack.pop()?],
             SETITEM => {
-                let value = self.pop()?;
-                vec![self.pop()?, value]
+                let value = self.stack.pop()?;
+                vec![self.stack.pop()?, value]
             }
-            _ => self.pop_to_mark()?,
+            _ => self.stack.pop_to_mark()?,
         };
-        let target = self.top()?;
+        let target = self.stack.top()?;
         match opcode {
-            APPEND | APPENDS => match self.object_mut(target) {
+            APPEND | APPENDS => match self.objects.get_mut(target) {
                 Some(Object::List(list)) => list.extend(added),
-                _ => return Err(self.not("a list", target)),
+                _ => return Err(self.objects.not("a list", target)),
             },
-            SETITEM | SETITEMS => match self.object_mut(target) {
+            SETITEM | SETITEMS => match self.objects.get_mut(target) {
                 Some(Object::Dict(dict)) => dict.extend(pairs(&added)?),
-                _ => return Err(self.not("a dictionary", target)),
+                _ => return Err(self.objects.not("a dictionary", target)),
             },
             // A `state_dict` carries the versions of its modules as an attribute, of which nothing is needed here.
             _ => {
                 for value in [target, added[0]] {
-                    if !matches!(self.object(value), Some(Object::Dict(_))) {
-                        return Err(self.not("a dictionary", value));
+                    if !matches!(self.objects.get(value), Some(Object::Dict(_))) {
+                        return Err(self.objects.not("a dictionary", value));
                     }
                 }
             }
@@ -297,15 +269,15 @@ impl<'a> Machine<'a> {
                 self.reader.line()?.to_owned(),
             );
         } else {
-            let last = self.pop()?;
-            let first = self.pop()?;
+            let last = self.stack.pop()?;
+            let first = self.stack.pop()?;
             (module, name) = (
-                self.as_text(first)?.to_owned(),
-                self.as_text(last)?.to_owned(),
+                self.objects.as_text(first)?.to_owned(),
+                self.objects.as_text(last)?.to_owned(),
             );
         }
         match Global::allowed(&module, &name) {
-            Some(global) => self.push(Value::Global(global)),
+            Some(global) => self.stack.push(Value::Global(global)),
             None => {
                 let global = format!("{module}.{name}");
                 Err(match Global::unsupported(&module, &name) {
@@ -318,12 +290,12 @@ impl<'a> Machine<'a> {
 
     /// Calls a global, which is to say: makes the one object that it stands for.
     fn reduce(&mut self) -> Result<()> {
-        let arguments = self.pop()?;
-        let function = self.pop()?;
+        let arguments = self.stack.pop()?;
+        let function = self.stack.pop()?;
         let Value::Global(global) = function else {
-            return Err(self.not("a global", function));
+            return Err(self.objects.not("a global", function));
         };
-        let arguments = self.as_tuple(arguments)?;
+        let arguments = self.objects.as_tuple(arguments)?;
         let expected = match (global, arguments) {
             (Global::OrderedDict, []) => return self.push_object(Object::Dict(Vec::new())),
             (Global::RebuildTensor, [storage, offset, shape, strides])
@@ -337,12 +309,12 @@ impl<'a> Machine<'a> {
             }
             (Global::RebuildParameter, [tensor, _, _]) => {
                 let tensor = *tensor;
-                if !matches!(self.object(tensor), Some(Object::Tensor(_))) {
-                    return Err(self.not("a tensor", tensor));
+                if !matches!(self.objects.get(tensor), Some(Object::Tensor(_))) {
+                    return Err(self.objects.not("a tensor", tensor));
                 }
-                return self.push(tensor);
+                return self.stack.push(tensor);
             }
-            (Global::Storage(_), _) => return Err(self.not("a function", function)),
+            (Global::Storage(_), _) => return Err(self.objects.not("a function", function)),
             (Global::OrderedDict, _) => "no",
             (Global::RebuildTensor, _) => "4",
             (Global::RebuildTensorV2, _) => "6 or 7",
@@ -356,21 +328,21 @@ impl<'a> Machine<'a> {
     }
 
     fn tensor(&self, [storage, offset, shape, strides]: [Value; 4]) -> Result<PickledTensor> {
-        let Some(Object::Storage(stored)) = self.object(storage) else {
-            return Err(self.not("a storage", storage));
+        let Some(Object::Storage(stored)) = self.objects.get(storage) else {
+            return Err(self.objects.not("a storage", storage));
         };
         Ok(PickledTensor {
             storage: stored.clone(),
-            offset: self.as_int(offset)?,
-            shape: self.as_ints(shape)?,
-            strides: self.as_ints(strides)?,
+            offset: self.objects.as_int(offset)?,
+            shape: self.objects.as_ints(shape)?,
+            strides: self.objects.as_ints(strides)?,
         })
     }
 
     /// A storage, which a pickle refers to as `("storage", type, key, device, length)`.
     fn storage(&mut self) -> Result<()> {
-        let reference = self.pop()?;
-        let parts = self.as_tuple(reference)?;
+        let reference = self.stack.pop()?;
+        let parts = self.objects.as_tuple(reference)?;
         let [tag, class, key, device, len] = *parts else {
             let (function, found) = ("storage", parts.len());
             return Err(PickleProblem::Arguments {
@@ -379,127 +351,24 @@ impl<'a> Machine<'a> {
                 found,
             });
         };
-        if self.as_text(tag)? != "storage" {
-            return Err(self.not("the word `storage`", tag));
+        if self.objects.as_text(tag)? != "storage" {
+            return Err(self.objects.not("the word `storage`", tag));
         }
         let Value::Global(Global::Storage(dtype)) = class else {
-            return Err(self.not("a storage class", class));
+            return Err(self.objects.not("a storage class", class));
         };
-        self.as_text(device)?;
+        self.objects.as_text(device)?;
         let storage = Storage {
             dtype,
-            key: self.as_text(key)?.into(),
-            len: self.as_int(len)?,
+            key: self.objects.as_text(key)?.into(),
+            len: self.objects.as_int(len)?,
         };
         self.push_object(Object::Storage(storage))
     }
-}
-
-/// The stack.
-impl Machine<'_> {
-    fn push(&mut self, value: Value) -> Result<()> {
-        if self.stack.len() == limits::STACK {
-            return Err(PickleProblem::STACK);
-        }
-        self.stack.push(value);
-        Ok(())
-    }
 
     fn push_object(&mut self, object: Object) -> Result<()> {
-        if self.objects.len() == limits::OBJECTS {
-            return Err(PickleProblem::OBJECTS);
-        }
-        let id = ObjectId(self.objects.len() as u32);
-        self.objects.push(object);
-        self.push(Value::Object(id))
-    }
-
-    /// The value on top, which is not below the last mark.
-    fn top(&self) -> Result<Value> {
-        let floor = self.marks.last().copied().unwrap_or(0);
-        self.stack[floor..]
-            .last()
-            .copied()
-            .ok_or(PickleProblem::Underflow)
-    }
-
-    fn pop(&mut self) -> Result<Value> {
-        let value = self.top()?;
-        self.stack.pop();
-        Ok(value)
-    }
-
-    fn pop_to_mark(&mut self) -> Result<Vec<Value>> {
-        let floor = self.marks.pop().ok_or(PickleProblem::NoMark)?;
-        Ok(self.stack.split_off(floor))
-    }
-}
-
-/// What values are.
-impl Machine<'_> {
-    fn object(&self, value: Value) -> Option<&Object> {
-        object(&self.objects, value)
-    }
-
-    fn object_mut(&mut self, value: Value) -> Option<&mut Object> {
-        match value {
-            Value::Object(ObjectId(id)) => self.objects.get_mut(id as usize),
-            _ => None,
-        }
-    }
-
-    fn as_text(&self, value: Value) -> Result<&str> {
-        match self.object(value) {
-            Some(Object::Text(text)) => Ok(text),
-            _ => Err(self.not("a text", value)),
-        }
-    }
-
-    fn as_tuple(&self, value: Value) -> Result<&[Value]> {
-        match self.object(value) {
-            Some(Object::Tuple(values)) => Ok(values),
-            _ => Err(self.not("a tuple", value)),
-        }
-    }
-
-    fn as_int(&self, value: Value) -> Result<i64> {
-        match value {
-            Value::Int(number) => Ok(number),
-            _ => Err(self.not("an integer", value)),
-        }
-    }
-
-    fn as_ints(&self, value: Value) -> Result<Vec<i64>> {
-        let values = self.as_tuple(value)?;
-        if values.len() > limits::RANK {
-            return Err(PickleProblem::RANK);
-        }
-        values.iter().map(|value| self.as_int(*value)).collect()
-    }
-
-    fn not(&self, expected: &'static str, found: Value) -> PickleProblem {
-        PickleProblem::Kind {
-            expected,
-            found: kind(&self.objects, found),
-        }
-    }
-}
-
-fn object(objects: &[Object], value: Value) -> Option<&Object> {
-    match value {
-        Value::Object(ObjectId(id)) => objects.get(id as usize),
-        _ => None,
-    }
-}
-
-fn kind(objects: &[Object], value: Value) -> &'static str {
-    match value {
-        Value::None => "nothing",
-        Value::Bool(_) => "a truth value",
-        Value::Int(_) => "an integer",
-        Value::Global(_) => "a global",
-        Value::Other(kind) => kind,
-        Value::Object(_) => object(objects, value).map_or("nothing", Object::kind),
+        let value = self.objects.add(object)?;
+        self.stack.push(value)
     }
 }
 

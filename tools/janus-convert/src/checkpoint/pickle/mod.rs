@@ -9,8 +9,10 @@
 
 mod error;
 mod machine;
+mod objects;
 mod opcode;
 mod reader;
+mod stack;
 mod value;
 
 pub use self::error::{PickleError, PickleProblem};

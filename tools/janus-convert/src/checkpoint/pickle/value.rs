@@ -1,7 +1,4 @@
 //! What a pickle can make here: numbers, texts, containers, and descriptions of tensors.
-//!
-//! Containers live in one list and are referred to by their place in it. So a container that holds itself is no cycle of
-//! owners, and a million nested tuples are dropped without a million nested calls.
 
 use super::super::tensor::Dtype;
 
