@@ -216,7 +216,7 @@ fn indices<T: Token>(
             limit,
         });
     }
-    let columns = if rows == 0 { 0 } else { tokens.len() / rows };
+    let columns = tokens.len().checked_div(rows).unwrap_or(0);
     Ok(Array2::from_shape_fn((rows, columns), |(row, column)| {
         i64::from(tokens[row * columns + column].index())
     }))

@@ -11,7 +11,10 @@ fn main() {
         add(Path::new(sources), &mut hash);
     }
     let version = env::var("CARGO_PKG_VERSION").unwrap_or_default();
-    println!("cargo:rustc-env=JANUS_CONVERT_FINGERPRINT={version}-{:016x}", hash.0);
+    println!(
+        "cargo:rustc-env=JANUS_CONVERT_FINGERPRINT={version}-{:016x}",
+        hash.0
+    );
 }
 
 /// The FNV-1a hash: it guards against mistakes, not against an attacker.
@@ -27,7 +30,9 @@ impl Fnv {
 
 /// Adds every file below `dir`, by name.
 fn add(dir: &Path, hash: &mut Fnv) {
-    let Ok(entries) = fs::read_dir(dir) else { return };
+    let Ok(entries) = fs::read_dir(dir) else {
+        return;
+    };
     let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     for path in paths {

@@ -65,7 +65,13 @@ pub(crate) struct Global {
     #[arg(long, short, global = true, conflicts_with = "quiet")]
     pub(crate) verbose: bool,
     /// How errors are told
-    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value = "text")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        value_enum,
+        default_value = "text"
+    )]
     pub(crate) error_format: ErrorFormat,
 }
 
@@ -78,25 +84,18 @@ pub(crate) enum ErrorFormat {
     Json,
 }
 
+/// What to do. A command is described where its arguments are.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Draw and answer with the embedded demo model; writes a contact sheet
     Demo(commands::demo::Args),
-    /// Answer a question, about pictures or not
     Text(commands::text::Args),
-    /// Converse: ask, show pictures, have some drawn
     Chat(commands::chat::Args),
-    /// Draw pictures from text
     Image(commands::image::Args),
-    /// Tell what a model consists of
     Inspect(commands::inspect::Args),
-    /// Write the ONNX graphs of a released checkpoint
     Convert(commands::convert::Args),
-    /// Write a random checkpoint of a released model's size and shape
     Synth(commands::synth::Args),
     /// Compare an export with a reference's numbers
     Validate(commands::validate::Args),
-    /// Examine a model
     Eval(commands::eval::Args),
     /// Prepare pictures as the understanding encoder sees them
     Preprocess(commands::preprocess::Args),
@@ -108,8 +107,6 @@ pub(crate) enum Command {
     Decode(commands::decode::Args),
     /// Run one graph on given tensors
     Run(commands::run::Args),
-    /// Install or list ONNX Runtime libraries
     Runtime(commands::runtime::Args),
-    /// Tell which library is used, what it can do and what is missing
     Doctor(commands::doctor::Args),
 }

@@ -128,7 +128,10 @@ fn export_name(checkpoint: &Path, dtype: DType) -> Result<String, Failure> {
     let path = checkpoint.canonicalize().map_err(reading)?;
     let files = files(&path).map_err(reading)?;
     let hash = Sha256::digest(format!("{FINGERPRINT} {dtype} {path:?} {files:?}"));
-    let key: String = hash[..KEY_LENGTH].iter().map(|b| format!("{b:02x}")).collect();
+    let key: String = hash[..KEY_LENGTH]
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name: String = name.chars().take(NAME_LENGTH).collect();
     Ok(format!("{name}-{dtype}-{key}"))

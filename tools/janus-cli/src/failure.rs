@@ -102,15 +102,19 @@ pub(crate) fn of_usage(error: &clap::Error) -> ExitCode {
         return ExitCode::from(error.exit_code() as u8);
     }
     let text = error.render().to_string();
-    let mut lines = text.lines().filter(|line| !line.is_empty());
-    let first = lines.next().unwrap_or_default();
+    let mut paragraphs = text.split("\n\n").map(on_one_line);
+    let first = paragraphs.next().unwrap_or_default();
     let report = Report {
         status: Status::Usage,
         error: first.trim_start_matches("error: ").to_owned(),
         causes: Vec::new(),
-        hint: lines.next().map(|line| line.trim().to_owned()),
+        hint: paragraphs.find_map(|text| text.strip_prefix("tip: ").map(str::to_owned)),
     };
     report.tell(ErrorFormat::Json)
+}
+
+fn on_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Whether the command line, which could not be parsed, asks for errors in JSON.

@@ -156,7 +156,10 @@ mod tests {
         let path = dir.path().join("fox.png");
         let text = path.to_str().unwrap();
         write(&path, false, |file| file.write_all(b"old")).unwrap();
-        assert!(matches!(Pattern::named(text, 1, false), Err(Failure::Exists { .. })));
+        assert!(matches!(
+            Pattern::named(text, 1, false),
+            Err(Failure::Exists { .. })
+        ));
         let again = write(&path, false, |file| file.write_all(b"new"));
         assert!(matches!(again, Err(Failure::Exists { .. })));
         assert_eq!(std::fs::read(&path).unwrap(), b"old");

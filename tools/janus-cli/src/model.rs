@@ -55,7 +55,9 @@ fn expect_precision(name: &str, dir: &ModelDir, context: &Context) -> Result<(),
     match context.global.dtype.map(DType::from) {
         Some(wanted) if wanted != found => Err(Failure::Usage {
             message: format!("`{name}` is exported in {found}; --dtype asks for {wanted}"),
-            hint: Some(format!("`janus convert CHECKPOINT OUT --dtype {wanted}` makes another")),
+            hint: Some(format!(
+                "`janus convert CHECKPOINT OUT --dtype {wanted}` makes another"
+            )),
         }),
         _ => Ok(()),
     }

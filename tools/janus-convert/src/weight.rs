@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::onnx::{DType, GraphBuilder, Sink, TensorData, Value};
 
 /// Bytes of a transposed weight that are held at a time. A larger one is read once per such panel.
-const PANEL_BYTES: usize = 128 << 20;
+const PANEL_BYTES: usize = 256 << 20;
 /// Rows that are transposed together, so that they fill the cache lines they are written to.
 const TILE: usize = 16;
 

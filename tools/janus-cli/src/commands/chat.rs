@@ -150,7 +150,8 @@ impl Chat<'_> {
             "/reset" => self.restart(self.record.system.clone()),
             "/help" => Ok(output::line(COMMANDS)?),
             _ if command.starts_with('/') => {
-                let message = format!("there is no command `{command}`; /help tells which there are");
+                let message =
+                    format!("there is no command `{command}`; /help tells which there are");
                 Err(Failure::usage(message).into())
             }
             _ => self.answer(line),

@@ -93,12 +93,7 @@ fn check(args: &Args, manifest: &Manifest, context: &Context) -> anyhow::Result<
     Ok(())
 }
 
-fn tell(
-    args: &Args,
-    manifest: &Manifest,
-    seconds: f64,
-    memory: Option<u64>,
-) -> anyhow::Result<()> {
+fn tell(args: &Args, manifest: &Manifest, seconds: f64, memory: Option<u64>) -> anyhow::Result<()> {
     let size: u64 = manifest.files.values().map(|file| file.bytes).sum();
     let (family, dtype) = (manifest.family, manifest.converter.dtype);
     if args.json {

@@ -1,6 +1,6 @@
 //! `janus decode`
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use janus_runtime::tensors;
 use janus_validate::TensorFile;
@@ -8,6 +8,7 @@ use janus_vq::{ImageTokens, VqDecoder};
 use ndarray::{Array2, ArrayD, Ix2};
 use serde_json::json;
 
+use super::operands::Operands;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::files::Pattern;
@@ -26,13 +27,10 @@ row. Model and tokens are written into the picture's file, as JSON in the text `
 ///
 /// Prints the name of each file.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, allow_missing_positional = true)]
+#[command(after_help = EXAMPLES, override_usage = "janus decode [OPTIONS] --out <PATTERN> [MODEL] <FILE>")]
 pub(crate) struct Args {
-    /// An exported directory or a checkpoint [default: the embedded demo model]
-    model: Option<PathBuf>,
-    /// The safetensors file with the tokens
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[command(flatten)]
+    operands: Operands,
     /// Files to write: {i} is the number of the picture from 0, {n} from 1
     #[arg(long, short, value_name = "PATTERN")]
     out: String,
@@ -42,10 +40,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let indices = TensorFile::read(&args.file)?.i64(tensors::IMAGE_TOKENS)?;
-    let indices = rows(indices, &args.file)?;
+    let file = Path::new(args.operands.what("FILE")?);
+    let indices = TensorFile::read(file)?.i64(tensors::IMAGE_TOKENS)?;
+    let indices = rows(indices, file)?;
     let files = Pattern::named(&args.out, indices.nrows(), args.force)?;
-    let model = Model::open(args.model.as_deref(), context)?;
+    let model = Model::open(args.operands.model(), context)?;
     let tokens = ImageTokens::from_indices(indices, &model.dir.manifest().vq)?;
 
     let mut decoder = VqDecoder::open(&model.dir, &context.session_options()?)?;

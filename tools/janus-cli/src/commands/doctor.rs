@@ -59,7 +59,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         false => report.tell()?,
     }
     match report.library.problem {
-        Some(_) => Err(Failure::Check("there is no ONNX Runtime library that works".to_owned()).into()),
+        Some(_) => {
+            Err(Failure::Check("there is no ONNX Runtime library that works".to_owned()).into())
+        }
         None => Ok(()),
     }
 }
@@ -98,7 +100,10 @@ impl Report {
             output::line(format!("cache      {}", cache.display()))?;
         }
         let Models { count, bytes } = self.models;
-        output::line(format!("models     {count} in the cache, {}", output::bytes(bytes)))?;
+        output::line(format!(
+            "models     {count} in the cache, {}",
+            output::bytes(bytes)
+        ))?;
         for Client { command, version } in &self.clients {
             let version = version.as_deref().unwrap_or("not found");
             output::line(format!("client     {command}: {version}"))?;

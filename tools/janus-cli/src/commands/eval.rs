@@ -55,7 +55,7 @@ struct Scenes {
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
     /// Weight of classifier-free guidance [default: the model's]
-    #[arg(long, short, value_name = "G", value_parser = finite)]
+    #[arg(long, short, value_name = "G", allow_negative_numbers = true, value_parser = finite)]
     guidance: Option<f32>,
     /// Write a contact sheet of right and wrong ones
     #[arg(long, value_name = "FILE")]

@@ -7,7 +7,8 @@ use janus_pipeline::{ImageParams, ImageTokenStream, Janus, MAX_IMAGES, Sampling}
 use serde::Serialize;
 use serde_json::json;
 
-use super::{sampling, text};
+use super::operands::Operands;
+use super::sampling;
 use crate::context::Context;
 use crate::drawing::{Drawing, Drawn, History, tokens};
 use crate::files::Pattern;
@@ -31,18 +32,15 @@ setting, and all of it, with the image tokens, as JSON in the text `janus`.";
 /// The same model, prompt, seed and settings give the same files, byte for byte, and picture i is
 /// the same however many are drawn. Prints the name of each file.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, allow_missing_positional = true)]
+#[command(after_help = EXAMPLES, override_usage = "janus image [OPTIONS] [MODEL] <PROMPT>")]
 pub(crate) struct Args {
-    /// An exported directory or a checkpoint [default: the embedded demo model]
-    model: Option<PathBuf>,
-    /// What to draw; `-` reads it from standard input
-    #[arg(value_name = "PROMPT")]
-    prompt: String,
+    #[command(flatten)]
+    operands: Operands,
     /// How many pictures
     #[arg(long, short = 'n', value_name = "N", default_value_t = 1, value_parser = count)]
     images: usize,
     /// Weight of classifier-free guidance; 1 is none, at half the time [default: the model's]
-    #[arg(long, short, value_name = "G", value_parser = finite)]
+    #[arg(long, short, value_name = "G", allow_negative_numbers = true, value_parser = finite)]
     guidance: Option<f32>,
     /// Files to write: {i} is the number of the picture from 0, {n} from 1
     /// [default: janus-SEED-{i}.png, or with -2, -3 … where that is there already]
@@ -79,14 +77,14 @@ pub(crate) fn finite(text: &str) -> Result<f32, String> {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let begun = Instant::now();
-    let prompt = text::words(&args.prompt, args.model.as_deref(), "PROMPT")?;
+    let prompt = args.operands.text("PROMPT")?;
     args.sampling.at(1.0)?;
     let files = match &args.out {
         Some(pattern) => Pattern::named(pattern, args.images, args.force)?,
         None => Pattern::free(&format!("janus-{}-{{i}}", args.sampling.seed), args.images),
     };
 
-    let model = Model::open(args.model.as_deref(), context)?;
+    let model = Model::open(args.operands.model(), context)?;
     let mut janus = model.janus(context)?;
     let drawing = Drawing {
         prompt: prompt.trim(),

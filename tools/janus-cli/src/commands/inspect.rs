@@ -87,7 +87,10 @@ fn tell_sizes(manifest: &Manifest) -> anyhow::Result<()> {
     } = manifest;
     let size = output::bytes(total(manifest));
     let dtype = manifest.converter.dtype;
-    output::line(format!("family      {} in {dtype}, {size}", manifest.family))?;
+    output::line(format!(
+        "family      {} in {dtype}, {size}",
+        manifest.family
+    ))?;
     output::line(format!(
         "language    {} layers of {}, {} heads of {} ({} for keys), MLP {}, vocabulary {}, context {}",
         l.num_layers,
@@ -122,7 +125,10 @@ fn tell_sizes(manifest: &Manifest) -> anyhow::Result<()> {
         t.image_placeholder,
         t.end_of_image
     ))?;
-    output::line(format!("roles       {:?} and {:?}", chat.user, chat.assistant))?;
+    output::line(format!(
+        "roles       {:?} and {:?}",
+        chat.user, chat.assistant
+    ))?;
     if !chat.system_prompt.is_empty() {
         output::line(format!("system      {}", chat.system_prompt))?;
     }
@@ -135,7 +141,10 @@ fn tell_provenance(manifest: &Manifest) -> anyhow::Result<()> {
     output::line(format!("converter   {}, opset {opset}", converter.version))?;
     for (name, file) in &manifest.source.files {
         let size = output::bytes(file.bytes);
-        output::line(format!("made from   {name}, {size}, SHA-256 {}", file.sha256))?;
+        output::line(format!(
+            "made from   {name}, {size}, SHA-256 {}",
+            file.sha256
+        ))?;
     }
     for note in &manifest.source.notes {
         output::line(format!("note        {note}"))?;

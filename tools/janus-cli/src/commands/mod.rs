@@ -12,6 +12,7 @@ pub(crate) mod encode;
 pub(crate) mod eval;
 pub(crate) mod image;
 pub(crate) mod inspect;
+pub(crate) mod operands;
 pub(crate) mod preprocess;
 pub(crate) mod run;
 pub(crate) mod runtime;

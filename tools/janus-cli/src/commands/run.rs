@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use janus_runtime::manifest::TensorSpec;
 use janus_runtime::{GraphKind, Input, Output};
 use janus_validate::TensorFile;
 
+use super::operands::Operands;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::model::Model;
@@ -29,13 +29,10 @@ const MISSING_LISTED: usize = 8;
 ///
 /// Writes every output of the graph, and prints name, type and shape of each.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, allow_missing_positional = true)]
+#[command(after_help = EXAMPLES, override_usage = "janus run [OPTIONS] --inputs <FILE> --outputs <FILE> [MODEL] <GRAPH>")]
 pub(crate) struct Args {
-    /// An exported directory or a checkpoint [default: the embedded demo model]
-    model: Option<PathBuf>,
-    /// Which graph
-    #[arg(value_name = "GRAPH", value_parser = graph())]
-    graph: GraphKind,
+    #[command(flatten)]
+    operands: Operands,
     /// The safetensors file with its inputs
     #[arg(long, value_name = "FILE")]
     inputs: PathBuf,
@@ -54,9 +51,15 @@ pub(crate) struct Outputs {
     force: bool,
 }
 
-fn graph() -> impl TypedValueParser<Value = GraphKind> {
-    PossibleValuesParser::new(GraphKind::ALL.map(GraphKind::name))
-        .try_map(|name| name.parse::<GraphKind>())
+fn graph(name: &str) -> Result<GraphKind, Failure> {
+    name.parse()
+        .map_err(|error: janus_runtime::Error| Failure::Usage {
+            message: error.to_string(),
+            hint: Some(format!(
+                "there are {}",
+                GraphKind::ALL.map(GraphKind::name).join(", ")
+            )),
+        })
 }
 
 impl Outputs {
@@ -88,16 +91,17 @@ impl Outputs {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    let kind = graph(args.operands.what("GRAPH")?)?;
     args.outputs.check()?;
     let file = TensorFile::read(&args.inputs)?;
-    let model = Model::open(args.model.as_deref(), context)?;
-    let mut graph = model.dir.graph(args.graph, &context.session_options()?)?;
+    let model = Model::open(args.operands.model(), context)?;
+    let mut graph = model.dir.graph(kind, &context.session_options()?)?;
     let entry = graph.entry().clone();
-    let inputs = inputs(args.graph, &entry.inputs, &file)?;
+    let inputs = inputs(kind, &entry.inputs, &file)?;
     let unused = unused(&entry.inputs, &file);
     if !unused.is_empty() {
         let names = unused.join(", ");
-        context.note(format!("`{}` has no input {names}", args.graph));
+        context.note(format!("`{}` has no input {names}", kind));
     }
     let outputs = graph.run(&inputs)?;
     args.outputs.write(&outputs.into_values())

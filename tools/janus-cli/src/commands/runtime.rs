@@ -89,7 +89,10 @@ fn tell(listing: &Listing) -> anyhow::Result<()> {
         None => {
             let platforms: Vec<_> = listing.platforms.iter().map(|p| p.name()).collect();
             let platforms = platforms.join(", ");
-            output::line(format!("{flavour:9} {:8} not for this machine, but {platforms}", "-"))?;
+            output::line(format!(
+                "{flavour:9} {:8} not for this machine, but {platforms}",
+                "-"
+            ))?;
         }
         _ => {}
     }

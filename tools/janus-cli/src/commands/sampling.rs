@@ -9,7 +9,12 @@ use janus_pipeline::Sampling;
 pub(crate) struct Flags {
     /// Divides the scores before drawing; 0 always takes the most probable token
     /// [default: the model's for pictures; 0 for text, 1 with --top-k or --top-p]
-    #[arg(long, value_name = "T", verbatim_doc_comment)]
+    #[arg(
+        long,
+        value_name = "T",
+        allow_negative_numbers = true,
+        verbatim_doc_comment
+    )]
     pub(crate) temperature: Option<f32>,
     /// Draw among so many of the most probable tokens only
     #[arg(long, value_name = "K")]

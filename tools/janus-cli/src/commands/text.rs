@@ -1,15 +1,16 @@
 //! `janus text`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use janus_pipeline::{FinishReason, Prompt, TextParams, TextStream};
 use serde_json::json;
 
+use super::operands::Operands;
 use super::sampling;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::model::{self, Model};
+use crate::model::Model;
 use crate::{interrupt, output, picture};
 
 const EXAMPLES: &str = "\
@@ -26,13 +27,10 @@ One word is the question to the demo model; two are a model and the question to 
 /// The answer streams to standard output as it is generated. Pictures are shown to the model before
 /// the question, in the order given. Without sampling options the most probable answer is given.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, allow_missing_positional = true)]
+#[command(after_help = EXAMPLES, override_usage = "janus text [OPTIONS] [MODEL] <QUESTION>")]
 pub(crate) struct Args {
-    /// An exported directory or a checkpoint [default: the embedded demo model]
-    model: Option<PathBuf>,
-    /// What to ask; `-` reads it from standard input
-    #[arg(value_name = "QUESTION")]
-    question: String,
+    #[command(flatten)]
+    operands: Operands,
     /// A picture that the question is about (PNG, JPEG or WebP); may be repeated
     #[arg(long, short, value_name = "FILE")]
     image: Vec<PathBuf>,
@@ -51,7 +49,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let begun = Instant::now();
-    let question = words(&args.question, args.model.as_deref(), "QUESTION")?;
+    let question = args.operands.text("QUESTION")?;
     let params = TextParams {
         max_new_tokens: args.max_tokens,
         sampling: args.sampling.for_text()?,
@@ -62,37 +60,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         prompt = prompt.system(system);
     }
 
-    let model = Model::open(args.model.as_deref(), context)?;
+    let model = Model::open(args.operands.model(), context)?;
     let mut janus = model.janus(context)?;
     let stream = janus.generate_text(&prompt, &params)?;
     match args.json {
         true => answer_in_json(stream, &model.name, begun),
         false => answer(stream, context),
     }
-}
-
-/// What a person wrote in the place of `what`, or on standard input for `-`.
-///
-/// # Errors
-///
-/// Where the only word is a directory: then the model was named, and `what` forgotten.
-pub(crate) fn words(word: &str, model: Option<&Path>, what: &str) -> anyhow::Result<String> {
-    if word == "-" {
-        let text = std::io::read_to_string(std::io::stdin());
-        return Ok(text.map_err(|source| Failure::Read {
-            path: "standard input".into(),
-            source,
-        })?);
-    }
-    if model.is_none() && model::is_one(Path::new(word)) {
-        let hint = format!("write `MODEL \"{what}\"`; to have the demo model read this, pipe it into `-`");
-        return Err(Failure::Usage {
-            message: format!("`{word}` is a directory; {what} is missing"),
-            hint: Some(hint),
-        }
-        .into());
-    }
-    Ok(word.to_owned())
 }
 
 /// Prints an answer as it comes, and gives it.
@@ -116,16 +90,14 @@ fn answer(mut answer: TextStream<'_>, context: &Context) -> anyhow::Result<()> {
     stream(&mut answer)?;
     if answer.finish_reason() == Some(FinishReason::Length) {
         let tokens = answer.tokens().len();
-        context.note(format!("cut after {tokens} tokens; --max-tokens allows more"));
+        context.note(format!(
+            "cut after {tokens} tokens; --max-tokens allows more"
+        ));
     }
     Ok(())
 }
 
-fn answer_in_json(
-    mut stream: TextStream<'_>,
-    model: &str,
-    begun: Instant,
-) -> anyhow::Result<()> {
+fn answer_in_json(mut stream: TextStream<'_>, model: &str, begun: Instant) -> anyhow::Result<()> {
     let _steps = interrupt::steps();
     let mut text = String::new();
     for piece in &mut stream {

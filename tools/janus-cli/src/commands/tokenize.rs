@@ -1,11 +1,9 @@
 //! `janus tokenize`
 
-use std::path::PathBuf;
-
 use janus_pipeline::{TokenId, Tokenizer};
 use serde_json::json;
 
-use super::text;
+use super::operands::Operands;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::model::Model;
@@ -21,13 +19,10 @@ The text is taken as it stands: nothing is added, and control tokens that it spe
 
 /// Turn text into token ids
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, allow_missing_positional = true)]
+#[command(after_help = EXAMPLES, override_usage = "janus tokenize [OPTIONS] [MODEL] <TEXT>")]
 pub(crate) struct Args {
-    /// An exported directory or a checkpoint [default: the embedded demo model]
-    model: Option<PathBuf>,
-    /// The text; `-` reads it from standard input
-    #[arg(value_name = "TEXT")]
-    text: String,
+    #[command(flatten)]
+    operands: Operands,
     /// The text is ids, with spaces or commas between them: print what they spell
     #[arg(long)]
     decode: bool,
@@ -37,8 +32,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let text = text::words(&args.text, args.model.as_deref(), "TEXT")?;
-    let model = Model::open(args.model.as_deref(), context)?;
+    let text = args.operands.text("TEXT")?;
+    let model = Model::open(args.operands.model(), context)?;
     let tokenizer = Tokenizer::open(&model.dir)?;
     if args.decode {
         let text = tokenizer.decode(&ids(&text, &tokenizer)?)?;

@@ -57,7 +57,7 @@ impl Status {
 
 /// The status of an error: that of the first in the chain of causes that has one.
 pub(super) fn status(error: &anyhow::Error) -> Status {
-    if error.chain().any(|cause| is_out_of_memory(cause)) {
+    if error.chain().any(is_out_of_memory) {
         return Status::Resource;
     }
     error.chain().find_map(of_cause).unwrap_or(Status::Bug)
@@ -229,7 +229,11 @@ fn of_io(error: &io::Error) -> Status {
 /// ONNX Runtime says only in words that an allocation failed.
 fn is_out_of_memory(cause: &(dyn StdError + 'static)) -> bool {
     let text = cause.to_string();
-    let told = ["Failed to allocate memory", "bad allocation", "std::bad_alloc"];
+    let told = [
+        "Failed to allocate memory",
+        "bad allocation",
+        "std::bad_alloc",
+    ];
     told.iter().any(|words| text.contains(words))
 }
 

@@ -110,7 +110,10 @@ fn special_tokens(ids: &TokenIds) -> BTreeMap<u32, &'static str> {
         ids.assistant,
     ];
     let named = [(ids.bos, BOS), (ids.eos, EOS), (ids.pad, PAD)];
-    named.into_iter().chain(added.into_iter().zip(ADDED)).collect()
+    named
+        .into_iter()
+        .chain(added.into_iter().zip(ADDED))
+        .collect()
 }
 
 fn byte_level(add_prefix_space: bool) -> Value {

@@ -1,0 +1,96 @@
+//! Checkpoints that are damaged, or made to do damage: each must be refused for the right reason, in the same words every
+//! time, at little cost. The numbers of the cases are those of the threat model.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod archive;
+mod directory;
+mod pickle;
+mod pickler;
+mod random;
+mod safetensors;
+mod shards;
+mod zip;
+
+use std::error::Error;
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use expect_test::Expect;
+use janus_convert::checkpoint::{Checkpoint, CheckpointError};
+use tempfile::TempDir;
+
+const SAFETENSORS: &str = "model.safetensors";
+const PYTORCH: &str = "pytorch_model.bin";
+
+/// No case may take longer, on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Opens a directory with this one file and compares what is said of it.
+#[track_caller]
+fn check(name: &str, content: &[u8], expected: &Expect) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join(name), content).unwrap();
+    check_dir(dir.path(), expected);
+}
+
+/// Opens a file that goes on with zeros up to `size`, and compares what is said of it.
+#[track_caller]
+fn check_sparse(name: &str, start: &[u8], size: u64, expected: &Expect) {
+    let dir = sparse(name, start, size);
+    check_dir(dir.path(), expected);
+}
+
+/// A directory with one file that goes on with zeros up to `size`.
+fn sparse(name: &str, start: &[u8], size: u64) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(name);
+    fs::write(&path, start).unwrap();
+    File::options().write(true).open(path).unwrap().set_len(size).unwrap();
+    dir
+}
+
+/// Opens a directory twice and compares what is said of it.
+#[track_caller]
+fn check_dir(dir: &Path, expected: &Expect) {
+    let before = Instant::now();
+    let first = outcome(dir);
+    assert!(before.elapsed() < PATIENCE, "it took {:?}", before.elapsed());
+    assert_eq!(first, outcome(dir), "the second time it was something else");
+    assert!(first.len() <= 2048, "{} bytes are too many", first.len());
+    assert!(!first.contains(char::is_control), "control characters in {first:?}");
+    expected.assert_eq(&first);
+}
+
+/// What comes of opening a directory: the kind of fault and the whole message, or what there is.
+fn outcome(dir: &Path) -> String {
+    match Checkpoint::open(dir) {
+        Ok(checkpoint) => accepted(&checkpoint),
+        Err(error) => {
+            let place = dir.canonicalize().unwrap().display().to_string();
+            format!("{:?}: {}", error.fault(), message(&error)).replace(&place, "…")
+        }
+    }
+}
+
+fn accepted(checkpoint: &Checkpoint) -> String {
+    let mut text = format!("accepted: {} tensors", checkpoint.len());
+    for note in checkpoint.notes() {
+        text.push_str("; ");
+        text.push_str(note);
+    }
+    text
+}
+
+/// An error with all its causes.
+fn message(error: &CheckpointError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

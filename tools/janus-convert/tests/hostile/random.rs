@@ -1,0 +1,83 @@
+//! Files that are damaged at random: whatever comes of them, it is no panic, and what is accepted can be read.
+
+use std::fs;
+use std::path::Path;
+
+use janus_convert::checkpoint::Checkpoint;
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+
+use super::pickler::{Tensor, dict, pytorch};
+use super::safetensors::{file, header_of};
+use super::zip::archive;
+use super::{PYTORCH, SAFETENSORS};
+
+/// Copies that are made of each file.
+const COPIES: u32 = 4000;
+
+#[test]
+fn safetensors() {
+    let shaped = r#"{"a.b":{"dtype":"BF16","shape":[2,3],"data_offsets":[0,12]},"__metadata__":{"x":"y"},"c":{"dtype":"F32","shape":[],"data_offsets":[12,16]}}"#;
+    damage(SAFETENSORS, 1, &file(shaped, 16));
+    damage(SAFETENSORS, 2, &file(&header_of(&["a", "b", "c"]), 3));
+}
+
+/// Damages the pickle before it is put into the archive, so that its checksum fits.
+#[test]
+fn pickles() {
+    let transposed = Tensor { shape: &[3, 2], strides: &[1, 3], ..Tensor::default() };
+    let pickle = dict(&[("a", &Tensor::default().pickle()), ("b", &transposed.pickle())]);
+    let mut random = ChaCha8Rng::seed_from_u64(3);
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..COPIES {
+        let pickle = damaged(&mut random, &pickle);
+        open(dir.path(), PYTORCH, &pytorch(&pickle, &[("0", &[0; 24])]));
+    }
+}
+
+#[test]
+fn archives() {
+    let pickle = dict(&[("a", &Tensor::default().pickle())]);
+    damage(PYTORCH, 4, &pytorch(&pickle, &[("0", &[0; 24])]));
+    let entries = super::pickler::entries(&pickle, &[("0", &[0; 24])]);
+    let described = entries.into_iter().map(super::zip::Entry::with_descriptor).collect::<Vec<_>>();
+    damage(PYTORCH, 5, &archive(&described));
+}
+
+fn damage(name: &str, seed: u64, content: &[u8]) {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..COPIES {
+        open(dir.path(), name, &damaged(&mut random, content));
+    }
+}
+
+/// Some bytes are replaced, some left out, some put in; numbers near the ends of their range more often than others.
+fn damaged(random: &mut impl Rng, content: &[u8]) -> Vec<u8> {
+    const TELLING: [u8; 8] = [0, 1, 0x7f, 0x80, 0xfe, 0xff, b'.', b'0'];
+    let mut content = content.to_vec();
+    for _ in 0..1 + random.next_u32() % 4 {
+        let at = random.next_u32() as usize % content.len().max(1);
+        let any = random.next_u32();
+        let byte = if any.is_multiple_of(2) { TELLING[(any >> 8) as usize % 8] } else { (any >> 8) as u8 };
+        match random.next_u32() % 6 {
+            0 => content.truncate(at),
+            1 => content.insert(at.min(content.len()), byte),
+            2 if at < content.len() => drop(content.remove(at)),
+            _ if at < content.len() => content[at] = byte,
+            _ => {}
+        }
+    }
+    content
+}
+
+fn open(dir: &Path, name: &str, content: &[u8]) {
+    fs::write(dir.join(name), content).unwrap();
+    let Ok(checkpoint) = Checkpoint::open(dir) else { return };
+    for name in checkpoint.names() {
+        let shape = checkpoint.root().shape(name).unwrap();
+        if let Ok(tensor) = checkpoint.root().tensor(name, shape) {
+            tensor.for_each_f32_chunk(|_| Ok::<_, janus_convert::checkpoint::CheckpointError>(())).unwrap();
+        }
+    }
+}
