@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use janus_runtime::manifest::TensorSpec;
-use janus_runtime::{GraphKind, Input, Output};
+use janus_runtime::{Error, GraphKind, Input, Output};
 use janus_validate::TensorFile;
 
 use super::operands::Operands;
@@ -52,14 +52,13 @@ pub(crate) struct Outputs {
 }
 
 fn graph(name: &str) -> Result<GraphKind, Failure> {
-    name.parse()
-        .map_err(|error: janus_runtime::Error| Failure::Usage {
-            message: error.to_string(),
-            hint: Some(format!(
-                "there are {}",
-                GraphKind::ALL.map(GraphKind::name).join(", ")
-            )),
-        })
+    name.parse().map_err(|error: Error| Failure::Usage {
+        message: error.to_string(),
+        hint: Some(format!(
+            "there are {}",
+            GraphKind::ALL.map(GraphKind::name).join(", ")
+        )),
+    })
 }
 
 impl Outputs {
@@ -101,7 +100,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let unused = unused(&entry.inputs, &file);
     if !unused.is_empty() {
         let names = unused.join(", ");
-        context.note(format!("`{}` has no input {names}", kind));
+        context.note(format!("`{kind}` has no input {names}"));
     }
     let outputs = graph.run(&inputs)?;
     args.outputs.write(&outputs.into_values())

@@ -4,8 +4,6 @@ use std::fs;
 use std::path::Path;
 
 use janus_convert::checkpoint::Checkpoint;
-use rand_chacha::ChaCha8Rng;
-use rand_core::{Rng, SeedableRng};
 
 use super::pickler::{Tensor, dict, pytorch};
 use super::safetensors::{file, header_of};
@@ -27,7 +25,7 @@ fn safetensors() {
 fn pickles() {
     let transposed = Tensor { shape: &[3, 2], strides: &[1, 3], ..Tensor::default() };
     let pickle = dict(&[("a", &Tensor::default().pickle()), ("b", &transposed.pickle())]);
-    let mut random = ChaCha8Rng::seed_from_u64(3);
+    let mut random = Random(3);
     let dir = tempfile::tempdir().unwrap();
     for _ in 0..COPIES {
         let pickle = damaged(&mut random, &pickle);
@@ -45,7 +43,7 @@ fn archives() {
 }
 
 fn damage(name: &str, seed: u64, content: &[u8]) {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut random = Random(seed);
     let dir = tempfile::tempdir().unwrap();
     for _ in 0..COPIES {
         open(dir.path(), name, &damaged(&mut random, content));
@@ -53,14 +51,14 @@ fn damage(name: &str, seed: u64, content: &[u8]) {
 }
 
 /// Some bytes are replaced, some left out, some put in; numbers near the ends of their range more often than others.
-fn damaged(random: &mut impl Rng, content: &[u8]) -> Vec<u8> {
+fn damaged(random: &mut Random, content: &[u8]) -> Vec<u8> {
     const TELLING: [u8; 8] = [0, 1, 0x7f, 0x80, 0xfe, 0xff, b'.', b'0'];
     let mut content = content.to_vec();
-    for _ in 0..1 + random.next_u32() % 4 {
-        let at = random.next_u32() as usize % content.len().max(1);
-        let any = random.next_u32();
-        let byte = if any.is_multiple_of(2) { TELLING[(any >> 8) as usize % 8] } else { (any >> 8) as u8 };
-        match random.next_u32() % 6 {
+    for _ in 0..1 + random.next() % 4 {
+        let at = random.next() % content.len().max(1);
+        let any = random.next();
+        let byte = if any.is_multiple_of(2) { TELLING[(any >> 8) % 8] } else { (any >> 8) as u8 };
+        match random.next() % 6 {
             0 => content.truncate(at),
             1 => content.insert(at.min(content.len()), byte),
             2 if at < content.len() => drop(content.remove(at)),
@@ -79,5 +77,17 @@ fn open(dir: &Path, name: &str, content: &[u8]) {
         if let Ok(tensor) = checkpoint.root().tensor(name, shape) {
             tensor.for_each_f32_chunk(|_| Ok::<_, janus_convert::checkpoint::CheckpointError>(())).unwrap();
         }
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood, 2014).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let x = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((x ^ (x >> 31)) >> 32) as usize
     }
 }

@@ -34,39 +34,39 @@ fn check_header(header: &str, data: usize, expected: &Expect) {
 
 #[test]
 fn a01_shorter_than_a_length() {
-    check(SAFETENSORS, b"", &expect![]);
-    check(SAFETENSORS, b"\x01", &expect![]);
-    check(SAFETENSORS, b"\x01\x02\x03\x04\x05\x06\x07", &expect![]);
+    check(SAFETENSORS, b"", &expect![[""]]);
+    check(SAFETENSORS, b"\x01", &expect![[""]]);
+    check(SAFETENSORS, b"\x01\x02\x03\x04\x05\x06\x07", &expect![[""]]);
 }
 
 #[test]
 fn a02_a_header_that_ends_after_the_file() {
     let file = |length: u64| [&length.to_le_bytes()[..], &[b'{'; 12]].concat();
-    check(SAFETENSORS, &file(u64::MAX), &expect![]);
-    check(SAFETENSORS, &file(1 << 63), &expect![]);
-    check(SAFETENSORS, &file(20), &expect![]);
-    check(SAFETENSORS, &file(13), &expect![]);
+    check(SAFETENSORS, &file(u64::MAX), &expect![[""]]);
+    check(SAFETENSORS, &file(1 << 63), &expect![[""]]);
+    check(SAFETENSORS, &file(20), &expect![[""]]);
+    check(SAFETENSORS, &file(13), &expect![[""]]);
 }
 
 #[test]
 fn a03_a_header_above_the_limits() {
     let start = |length: u64| length.to_le_bytes();
-    check_sparse(SAFETENSORS, &start(100_000_001), 500_000_000, &expect![]);
-    check_sparse(SAFETENSORS, &start(100_000_000), 100_000_008, &expect![]);
+    check_sparse(SAFETENSORS, &start(100_000_001), 500_000_000, &expect![[""]]);
+    check_sparse(SAFETENSORS, &start(100_000_000), 100_000_008, &expect![[""]]);
 }
 
 #[test]
 fn a04_no_tensors() {
-    check_header("{}", 0, &expect![]);
-    check_header("    ", 0, &expect![]);
-    check_header(r#"{"__metadata__":{"format":"pt"}}"#, 0, &expect![]);
+    check_header("{}", 0, &expect![[""]]);
+    check_header("    ", 0, &expect![[""]]);
+    check_header(r#"{"__metadata__":{"format":"pt"}}"#, 0, &expect![[""]]);
 }
 
 #[test]
 fn a05_not_text() {
     let file = |header: &[u8]| [&(header.len() as u64).to_le_bytes()[..], header].concat();
-    check(SAFETENSORS, &file(b"{\"a\xff\":1}"), &expect![]);
-    check(SAFETENSORS, &file(b"\xef\xbb\xbf{}"), &expect![]);
+    check(SAFETENSORS, &file(b"{\"a\xff\":1}"), &expect![[""]]);
+    check(SAFETENSORS, &file(b"\xef\xbb\xbf{}"), &expect![[""]]);
 }
 
 #[test]
@@ -74,38 +74,38 @@ fn a06_json_that_is_not_what_it_should_be() {
     let with = |offset: &str| {
         format!(r#"{{"a.b":{{"dtype":"U8","shape":[1],"data_offsets":[0,{offset}]}}}}"#)
     };
-    check_header(r#"{"a.b":{"dtype":"U8","sha"#, 0, &expect![]);
-    check_header(&with("NaN"), 1, &expect![]);
-    check_header(&with("1e999"), 1, &expect![]);
-    check_header(&with("-1"), 1, &expect![]);
-    check_header(&with("1.5"), 1, &expect![]);
-    check_header(&with("\"0\""), 1, &expect![]);
-    check_header(r#"{"a":{"dtype":"U8","shape":[1]}}"#, 1, &expect![]);
-    check_header(r#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"more":1}}"#, 1, &expect![]);
-    check_header(r#"{"a":7}"#, 1, &expect![]);
-    check_header(&(with("1") + "x"), 1, &expect![]);
+    check_header(r#"{"a.b":{"dtype":"U8","sha"#, 0, &expect![[""]]);
+    check_header(&with("NaN"), 1, &expect![[""]]);
+    check_header(&with("1e999"), 1, &expect![[""]]);
+    check_header(&with("-1"), 1, &expect![[""]]);
+    check_header(&with("1.5"), 1, &expect![[""]]);
+    check_header(&with("\"0\""), 1, &expect![[""]]);
+    check_header(r#"{"a":{"dtype":"U8","shape":[1]}}"#, 1, &expect![[""]]);
+    check_header(r#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"more":1}}"#, 1, &expect![[""]]);
+    check_header(r#"{"a":7}"#, 1, &expect![[""]]);
+    check_header(&(with("1") + "x"), 1, &expect![[""]]);
 }
 
 #[test]
 fn a07_metadata_of_another_kind() {
     let nested = "[".repeat(100_000);
-    check_header(&format!(r#"{{"__metadata__":{{"a":{nested}"#), 0, &expect![]);
-    check_header(r#"{"__metadata__":{"a":1}}"#, 0, &expect![]);
+    check_header(&format!(r#"{{"__metadata__":{{"a":{nested}"#), 0, &expect![[""]]);
+    check_header(r#"{"__metadata__":{"a":1}}"#, 0, &expect![[""]]);
 }
 
 #[test]
 fn a08_a_name_that_is_there_twice() {
-    check_header(&header_of(&["a", "a"]), 2, &expect![]);
+    check_header(&header_of(&["a", "a"]), 2, &expect![[""]]);
     let same = r#""a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}"#;
-    check_header(&format!("{{{same},{same}}}"), 1, &expect![]);
+    check_header(&format!("{{{same},{same}}}"), 1, &expect![[""]]);
     let field = r#"{"a":{"dtype":"U8","dtype":"I8","shape":[1],"data_offsets":[0,1]}}"#;
-    check_header(field, 1, &expect![]);
+    check_header(field, 1, &expect![[""]]);
 }
 
 #[test]
 fn a09_metadata_twice_or_as_a_tensor() {
-    check_header(r#"{"__metadata__":{},"__metadata__":{}}"#, 0, &expect![]);
-    check_header(&header_of(&["__metadata__"]), 1, &expect![]);
+    check_header(r#"{"__metadata__":{},"__metadata__":{}}"#, 0, &expect![[""]]);
+    check_header(&header_of(&["__metadata__"]), 1, &expect![[""]]);
 }
 
 #[test]
@@ -117,42 +117,42 @@ fn a10_offsets() {
         };
         format!(r#"{{"a":{},"b":{}}}"#, tensor(a), tensor(b))
     };
-    check_header(&two((0, 3), (2, 4)), 4, &expect![]);
-    check_header(&two((0, 4), (0, 4)), 4, &expect![]);
-    check_header(&two((0, 2), (3, 4)), 4, &expect![]);
-    check_header(&two((1, 2), (2, 4)), 4, &expect![]);
-    check_header(&two((0, 2), (2, 1)), 2, &expect![]);
-    check_header(&two((0, 2), (2, 5)), 4, &expect![]);
-    check_header(&two((2, 4), (0, 2)), 4, &expect![]);
+    check_header(&two((0, 3), (2, 4)), 4, &expect![[""]]);
+    check_header(&two((0, 4), (0, 4)), 4, &expect![[""]]);
+    check_header(&two((0, 2), (3, 4)), 4, &expect![[""]]);
+    check_header(&two((1, 2), (2, 4)), 4, &expect![[""]]);
+    check_header(&two((0, 2), (2, 1)), 2, &expect![[""]]);
+    check_header(&two((0, 2), (2, 5)), 4, &expect![[""]]);
+    check_header(&two((2, 4), (0, 2)), 4, &expect![[""]]);
 }
 
 #[test]
 fn a11_bytes_after_the_last_tensor() {
-    check_header(&header_of(&["a"]), 23, &expect![]);
+    check_header(&header_of(&["a"]), 23, &expect![[""]]);
 }
 
 #[test]
 fn a12_truncated() {
     let header = r#"{"a":{"dtype":"F32","shape":[2048],"data_offsets":[0,8192]}}"#;
-    check_header(header, 8191, &expect![]);
-    check_header(header, 4096, &expect![]);
+    check_header(header, 8191, &expect![[""]]);
+    check_header(header, 4096, &expect![[""]]);
 }
 
 #[test]
 fn a13_a_shape_that_cannot_be() {
     let with = |shape: &str| format!(r#"{{"a":{{"dtype":"F32","shape":{shape},"data_offsets":[0,0]}}}}"#);
-    check_header(&with("[4294967296,4294967296]"), 0, &expect![]);
-    check_header(&with("[18446744073709551615,2]"), 0, &expect![]);
-    check_header(&with("[18446744073709551616]"), 0, &expect![]);
-    check_header(&with("[-1]"), 0, &expect![]);
-    check_header(&with(&format!("[{}1]", "1,".repeat(999))), 4, &expect![]);
+    check_header(&with("[4294967296,4294967296]"), 0, &expect![[""]]);
+    check_header(&with("[18446744073709551615,2]"), 0, &expect![[""]]);
+    check_header(&with("[18446744073709551616]"), 0, &expect![[""]]);
+    check_header(&with("[-1]"), 0, &expect![[""]]);
+    check_header(&with(&format!("[{}1]", "1,".repeat(999))), 4, &expect![[""]]);
 }
 
 #[test]
 fn a14_a_tensor_without_values() {
     let with = |shape: &str| format!(r#"{{"a":{{"dtype":"F32","shape":{shape},"data_offsets":[0,0]}}}}"#);
-    check_header(&with("[0,4611686018427387904]"), 0, &expect![]);
-    check_header(&with("[4611686018427387904,4611686018427387904,0]"), 0, &expect![]);
+    check_header(&with("[0,4611686018427387904]"), 0, &expect![[""]]);
+    check_header(&with("[4611686018427387904,4611686018427387904,0]"), 0, &expect![[""]]);
     let dir = sparse(SAFETENSORS, &file(&with("[0,4611686018427387904]"), 0), 73);
     let checkpoint = Checkpoint::open(dir.path()).unwrap();
     let empty = checkpoint.root().tensor("a", &[0, 1 << 62]).unwrap();
@@ -162,15 +162,15 @@ fn a14_a_tensor_without_values() {
 #[test]
 fn a15_a_type_that_is_not_read() {
     let with = |dtype: &str| format!(r#"{{"a":{{"dtype":"{dtype}","shape":[1],"data_offsets":[0,1]}}}}"#);
-    check_header(&with("F128"), 1, &expect![]);
-    check_header(&with("F4"), 1, &expect![]);
+    check_header(&with("F128"), 1, &expect![[""]]);
+    check_header(&with("F4"), 1, &expect![[""]]);
 }
 
 #[test]
 fn a16_a_shape_of_another_size_than_the_offsets() {
     let with = |end: u64| format!(r#"{{"a":{{"dtype":"F32","shape":[2,3],"data_offsets":[0,{end}]}}}}"#);
-    check_header(&with(23), 23, &expect![]);
-    check_header(&with(25), 25, &expect![]);
+    check_header(&with(23), 23, &expect![[""]]);
+    check_header(&with(25), 25, &expect![[""]]);
 }
 
 #[test]
@@ -178,22 +178,22 @@ fn a17_more_tensors_than_any_model_has() {
     let names = (0..100_001).map(|i| i.to_string()).collect::<Vec<_>>();
     let names = names.iter().map(String::as_str).collect::<Vec<_>>();
     let start = file(&header_of(&names), 0);
-    check_sparse(SAFETENSORS, &start, start.len() as u64 * 5, &expect![]);
+    check_sparse(SAFETENSORS, &start, start.len() as u64 * 5, &expect![[""]]);
 }
 
 #[test]
 fn a18_names() {
     let long = "x".repeat(1 << 20);
-    check_header(&header_of(&[""]), 1, &expect![]);
-    check_header(&header_of(&[&long[..1025]]), 1, &expect![]);
-    check_sparse(SAFETENSORS, &file(&header_of(&[&long]), 0), 8 << 20, &expect![]);
+    check_header(&header_of(&[""]), 1, &expect![[""]]);
+    check_header(&header_of(&[&long[..1025]]), 1, &expect![[""]]);
+    check_sparse(SAFETENSORS, &file(&header_of(&[&long]), 0), 8 << 20, &expect![[""]]);
     // Any other name is a name: it is never used as a path, and only printed in disguise.
     let odd = ["../../etc/x", "\0", "a\nb", "\u{1b}[31m", "\u{200f}", "é", "e\u{301}"];
-    check_header(&header_of(&odd), 7, &expect![]);
+    check_header(&header_of(&odd), 7, &expect![[""]]);
     let dir = sparse(SAFETENSORS, &file(&header_of(&odd[..4]), 4), 8 + 4 + header_of(&odd[..4]).len() as u64);
     let checkpoint = Checkpoint::open(dir.path()).unwrap();
     let unused = checkpoint.expect_all_used(&[]).unwrap_err();
-    expect![].assert_eq(&message(&unused));
+    expect![[""]].assert_eq(&message(&unused));
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn a19_a20_values_that_look_like_damage() {
         checkpoint.root().tensor(name, &[len]).unwrap().read_f32().unwrap();
     }
     let doubtful = checkpoint.doubtful().iter().map(ToString::to_string).collect::<Vec<_>>();
-    expect![].assert_eq(&doubtful.join("; "));
+    expect![[""]].assert_eq(&doubtful.join("; "));
 }
 
 #[test]
@@ -221,19 +221,19 @@ fn a24_weights_that_are_no_weights() {
     let dir = sparse(SAFETENSORS, &file(header, 10), header.len() as u64 + 18);
     let checkpoint = Checkpoint::open(dir.path()).unwrap();
     let said = |name, shape: &[usize]| message(&checkpoint.root().tensor(name, shape).unwrap_err());
-    expect![].assert_eq(&said("a", &[1]));
-    expect![].assert_eq(&said("b", &[2, 1]));
-    expect![].assert_eq(&said("b", &[1, 2]));
-    expect![].assert_eq(&said("c", &[1]));
+    expect![[""]].assert_eq(&said("a", &[1]));
+    expect![[""]].assert_eq(&said("b", &[2, 1]));
+    expect![[""]].assert_eq(&said("b", &[1, 2]));
+    expect![[""]].assert_eq(&said("c", &[1]));
 }
 
 #[test]
 fn a25_something_else_under_that_name() {
-    check(SAFETENSORS, b"version https://git-lfs.invalid/spec/v1\noid sha256:00\nsize 1\n", &expect![]);
-    check(SAFETENSORS, b"\n <!DOCTYPE html><title>404</title>", &expect![]);
-    check(SAFETENSORS, b"<HTML><body>Too many requests", &expect![]);
-    check(SAFETENSORS, b"PK\x03\x04................", &expect![]);
-    check(SAFETENSORS, b"GGUF\x03\0\0\0\0\0\0\0", &expect![]);
+    check(SAFETENSORS, b"version https://git-lfs.invalid/spec/v1\noid sha256:00\nsize 1\n", &expect![[""]]);
+    check(SAFETENSORS, b"\n <!DOCTYPE html><title>404</title>", &expect![[""]]);
+    check(SAFETENSORS, b"<HTML><body>Too many requests", &expect![[""]]);
+    check(SAFETENSORS, b"PK\x03\x04................", &expect![[""]]);
+    check(SAFETENSORS, b"GGUF\x03\0\0\0\0\0\0\0", &expect![[""]]);
 }
 
 #[test]
@@ -257,5 +257,5 @@ fn a_file_that_shrinks_while_it_is_read() {
     let file = std::fs::File::options().write(true).open(dir.path().join(SAFETENSORS)).unwrap();
     file.set_len(1000).unwrap();
     let error = checkpoint.root().tensor("a", &[1024]).unwrap().read_f32().unwrap_err();
-    expect![].assert_eq(&message(&error));
+    expect![[""]].assert_eq(&message(&error));
 }
