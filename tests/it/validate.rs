@@ -57,7 +57,6 @@ fn check_changed(tensors: &BTreeMap<String, Output>) -> Result<Report> {
 fn assert_passes(dtype: DType, tolerance: f64) {
     for form in FORMS {
         let report = check(form, dtype, &golden()).unwrap();
-        println!("{form} in {dtype}\n{report}\n");
         assert!(report.passed(), "{form} in {dtype}\n{report}");
         let names: Vec<_> = report.rows.iter().map(|row| row.name.as_str()).collect();
         assert_eq!(names, OUTPUTS);

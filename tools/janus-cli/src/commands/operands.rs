@@ -13,7 +13,7 @@ use crate::model;
 pub(crate) struct Operands {
     /// An exported directory or a checkpoint; left out, the embedded demo model is meant
     #[arg(value_name = "MODEL")]
-    first: String,
+    first: Option<String>,
     /// What the model works on, as the usage line above names it
     #[arg(value_name = "WHAT")]
     second: Option<String>,
@@ -22,22 +22,26 @@ pub(crate) struct Operands {
 impl Operands {
     /// The model, if one was named.
     pub(crate) fn model(&self) -> Option<&Path> {
-        self.second.as_ref().map(|_| Path::new(&self.first))
+        self.second.as_ref().and(self.first.as_deref().map(Path::new))
     }
 
     /// What the model works on; `name` is how the usage line calls it.
     ///
     /// # Errors
     ///
-    /// Where the only operand is a model's directory: then `name` was forgotten.
+    /// Where there is none, or the only operand is a model's directory: then `name` was forgotten.
     pub(crate) fn what(&self, name: &str) -> Result<&str, Failure> {
-        match &self.second {
-            Some(what) => Ok(what),
-            None if model::is_one(Path::new(&self.first)) => Err(Failure::Usage {
-                message: format!("`{}` is a directory; {name} is missing", self.first),
-                hint: Some(format!("write `MODEL \"{name}\"`")),
-            }),
-            None => Ok(&self.first),
+        let missing = |message| Failure::Usage {
+            message,
+            hint: Some(format!("write `\"{name}\"`, or `MODEL \"{name}\"`")),
+        };
+        match (&self.first, &self.second) {
+            (_, Some(what)) => Ok(what),
+            (Some(only), None) if model::is_one(Path::new(only)) => {
+                Err(missing(format!("`{only}` is a directory; {name} is missing")))
+            }
+            (Some(only), None) => Ok(only),
+            (None, None) => Err(missing(format!("{name} is missing"))),
         }
     }
 

@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::io;
 
+use janus_convert::synth::SynthError;
+
 use super::Failure;
 use crate::interrupt;
 
@@ -78,6 +80,7 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<Status> {
         of_vq,
         of_picture,
         of_convert,
+        of_synth,
         of_install,
         of_validate,
         of_io,
@@ -171,6 +174,11 @@ fn of_convert(error: &janus_convert::Error) -> Status {
         Fault::Environment => Status::System,
         Fault::Verification => Status::Check,
     }
+}
+
+fn of_synth(_: &SynthError) -> Status {
+    // It reads nothing: whatever goes wrong is the disk's.
+    Status::System
 }
 
 /// Where the model or the converter failed, the next cause says how.

@@ -2,6 +2,8 @@
 
 use std::error::Error as StdError;
 
+use janus_convert::synth::SynthError;
+
 use super::Failure;
 use crate::context;
 
@@ -24,6 +26,7 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
         of_language_model,
         of_picture,
         of_convert,
+        of_synth,
         of_demo,
         of_install,
         of_validate,
@@ -108,6 +111,13 @@ fn of_convert(error: &janus_convert::Error) -> Option<String> {
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+fn of_synth(error: &SynthError) -> Option<String> {
+    match error {
+        SynthError::Exists { .. } => Some("name another directory, or remove it".to_owned()),
+        _ => None,
+    }
 }
 
 fn of_demo(error: &janus_demo::Error) -> Option<String> {

@@ -9,6 +9,7 @@ const START: usize = 512;
 const PYTORCH: &str = "a PyTorch archive";
 const SAFETENSORS: &str = "a safetensors file";
 const RENAME: &str = "give it the name that fits";
+const GET: &str = "get the weights as safetensors or as a PyTorch file";
 const RESAVE: &str = "load it with the library that wrote it and save its `state_dict()` again";
 
 /// Fails if `file` is evidently not safetensors.
@@ -49,22 +50,22 @@ fn kind_of(start: &[u8]) -> Option<(&'static str, &'static str)> {
             "a PyTorch file from before version 1.6",
             RESAVE,
         ),
-        (b"GGUF", "a GGUF file", RESAVE),
-        (b"\x89HDF\r\n\x1a\n", "an HDF5 file", RESAVE),
-        (b"\x93NUMPY", "a NumPy array", RESAVE),
+        (b"GGUF", "a GGUF file", GET),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file", GET),
+        (b"\x93NUMPY", "a NumPy array", GET),
         (b"\x1f\x8b", "a gzip archive", "unpack it"),
         (b"\x28\xb5\x2f\xfd", "a zstd archive", "unpack it"),
         (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it"),
         (b"\x80\x02", "a bare pickle", RESAVE),
     ];
+    if is_safetensors(start) {
+        return Some((SAFETENSORS, RENAME));
+    }
     if let Some((_, kind, remedy)) = KINDS.iter().find(|(magic, ..)| start.starts_with(magic)) {
         return Some((kind, remedy));
     }
     if start.get(257..262) == Some(b"ustar") {
         return Some(("a tar archive", RESAVE));
-    }
-    if start.get(8) == Some(&b'{') {
-        return Some((SAFETENSORS, RENAME));
     }
     let text = start.trim_ascii_start();
     let is_page = |tag: &[u8]| {
@@ -75,4 +76,10 @@ fn kind_of(start: &[u8]) -> Option<(&'static str, &'static str)> {
         return Some(("an HTML page", "download it again"));
     }
     None
+}
+
+/// A length in eight bytes, of which the last four are zero, and the header's brace. Asked first: the length may begin like
+/// anything.
+fn is_safetensors(start: &[u8]) -> bool {
+    start.get(4..9) == Some(b"\0\0\0\0{")
 }

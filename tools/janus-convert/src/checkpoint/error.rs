@@ -118,6 +118,14 @@ pub enum CheckpointError {
         #[source]
         source: StateDictError,
     },
+    /// The list of shards names a file that is not there.
+    #[error("shard `{shard}` is in `{list}`, but not in the directory")]
+    MissingShard {
+        /// Which list.
+        list: String,
+        /// Which shard.
+        shard: String,
+    },
     /// A tensor is in two shards.
     #[error("tensor {} is in `{first}` and in `{second}`", Quoted(tensor))]
     InTwoShards {

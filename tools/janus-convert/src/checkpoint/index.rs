@@ -118,6 +118,7 @@ fn is_plain_name(name: &str) -> bool {
 }
 
 #[derive(serde::Deserialize)]
+#[serde(expecting = "an object with a `weight_map`")]
 struct IndexFile {
     metadata: Option<IndexMetadata>,
     weight_map: WeightMap,

@@ -1,6 +1,7 @@
 //! Which files of a directory are its weights.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
 use super::archive::Archive;
@@ -88,7 +89,7 @@ impl Checkpoint {
         let index = Index::read(&SourceFile::open(dir, list)?)?;
         let mut names_of: BTreeMap<&str, usize> = BTreeMap::new();
         for shard in index.shards() {
-            let file = SourceFile::open(dir, shard)?;
+            let file = SourceFile::open(dir, shard).map_err(|e| missing_shard(e, list))?;
             let twin = self.files.iter().position(|known| known.is_same_as(&file));
             names_of.insert(shard, twin.unwrap_or(self.files.len()));
             if twin.is_none() {
@@ -157,5 +158,17 @@ impl Checkpoint {
         }
         self.tensors.insert(name, tensor);
         Ok(())
+    }
+}
+
+fn missing_shard(error: CheckpointError, list: &str) -> CheckpointError {
+    match error {
+        CheckpointError::Open { file, source } if source.kind() == io::ErrorKind::NotFound => {
+            CheckpointError::MissingShard {
+                list: list.to_owned(),
+                shard: file,
+            }
+        }
+        other => other,
     }
 }

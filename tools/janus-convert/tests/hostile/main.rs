@@ -47,7 +47,12 @@ fn sparse(name: &str, start: &[u8], size: u64) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(name);
     fs::write(&path, start).unwrap();
-    File::options().write(true).open(path).unwrap().set_len(size).unwrap();
+    File::options()
+        .write(true)
+        .open(path)
+        .unwrap()
+        .set_len(size)
+        .unwrap();
     dir
 }
 
@@ -56,10 +61,17 @@ fn sparse(name: &str, start: &[u8], size: u64) -> TempDir {
 fn check_dir(dir: &Path, expected: &Expect) {
     let before = Instant::now();
     let first = outcome(dir);
-    assert!(before.elapsed() < PATIENCE, "it took {:?}", before.elapsed());
+    assert!(
+        before.elapsed() < PATIENCE,
+        "it took {:?}",
+        before.elapsed()
+    );
     assert_eq!(first, outcome(dir), "the second time it was something else");
     assert!(first.len() <= 2048, "{} bytes are too many", first.len());
-    assert!(!first.contains(char::is_control), "control characters in {first:?}");
+    assert!(
+        !first.contains(char::is_control),
+        "control characters in {first:?}"
+    );
     expected.assert_eq(&first);
 }
 

@@ -11,7 +11,10 @@ pub(super) fn pytorch(pickle: &[u8], storages: &[(&str, &[u8])]) -> Vec<u8> {
 pub(super) fn entries(pickle: &[u8], storages: &[(&str, &[u8])]) -> Vec<Entry> {
     let pickle = Entry::new("m/data.pkl", pickle);
     let storage = |(key, data): &(&str, &[u8])| Entry::new(format!("m/data/{key}"), *data);
-    [pickle].into_iter().chain(storages.iter().map(storage)).collect()
+    [pickle]
+        .into_iter()
+        .chain(storages.iter().map(storage))
+        .collect()
 }
 
 /// A dictionary with these values, pickled.
@@ -25,7 +28,12 @@ pub(super) fn dict(entries: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 pub(super) fn text(text: &str) -> Vec<u8> {
-    [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat()
+    [
+        b"X",
+        &(text.len() as u32).to_le_bytes()[..],
+        text.as_bytes(),
+    ]
+    .concat()
 }
 
 pub(super) fn global(module: &str, name: &str) -> Vec<u8> {
@@ -34,7 +42,12 @@ pub(super) fn global(module: &str, name: &str) -> Vec<u8> {
 
 pub(super) fn ints(numbers: &[i64]) -> Vec<u8> {
     let long = |number: &i64| [b"\x8a\x08", &number.to_le_bytes()[..]].concat();
-    [b"(", numbers.iter().flat_map(long).collect::<Vec<_>>().as_slice(), b"t"].concat()
+    [
+        b"(",
+        numbers.iter().flat_map(long).collect::<Vec<_>>().as_slice(),
+        b"t",
+    ]
+    .concat()
 }
 
 /// A tensor of 32-bit numbers.
@@ -50,7 +63,14 @@ pub(super) struct Tensor<'a> {
 impl Default for Tensor<'_> {
     /// Two by three, in a storage of six.
     fn default() -> Self {
-        Self { class: "FloatStorage", key: "0", len: 6, offset: 0, shape: &[2, 3], strides: &[3, 1] }
+        Self {
+            class: "FloatStorage",
+            key: "0",
+            len: 6,
+            offset: 0,
+            shape: &[2, 3],
+            strides: &[3, 1],
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Files that are damaged at random: whatever comes of them, it is no panic, and what is accepted can be read.
 
-use std::fs;
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use janus_convert::checkpoint::Checkpoint;
@@ -23,8 +24,15 @@ fn safetensors() {
 /// Damages the pickle before it is put into the archive, so that its checksum fits.
 #[test]
 fn pickles() {
-    let transposed = Tensor { shape: &[3, 2], strides: &[1, 3], ..Tensor::default() };
-    let pickle = dict(&[("a", &Tensor::default().pickle()), ("b", &transposed.pickle())]);
+    let transposed = Tensor {
+        shape: &[3, 2],
+        strides: &[1, 3],
+        ..Tensor::default()
+    };
+    let pickle = dict(&[
+        ("a", &Tensor::default().pickle()),
+        ("b", &transposed.pickle()),
+    ]);
     let mut random = Random(3);
     let dir = tempfile::tempdir().unwrap();
     for _ in 0..COPIES {
@@ -38,7 +46,10 @@ fn archives() {
     let pickle = dict(&[("a", &Tensor::default().pickle())]);
     damage(PYTORCH, 4, &pytorch(&pickle, &[("0", &[0; 24])]));
     let entries = super::pickler::entries(&pickle, &[("0", &[0; 24])]);
-    let described = entries.into_iter().map(super::zip::Entry::with_descriptor).collect::<Vec<_>>();
+    let described = entries
+        .into_iter()
+        .map(super::zip::Entry::with_descriptor)
+        .collect::<Vec<_>>();
     damage(PYTORCH, 5, &archive(&described));
 }
 
@@ -57,7 +68,11 @@ fn damaged(random: &mut Random, content: &[u8]) -> Vec<u8> {
     for _ in 0..1 + random.next() % 4 {
         let at = random.next() % content.len().max(1);
         let any = random.next();
-        let byte = if any.is_multiple_of(2) { TELLING[(any >> 8) % 8] } else { (any >> 8) as u8 };
+        let byte = if any.is_multiple_of(2) {
+            TELLING[(any >> 8) % 8]
+        } else {
+            (any >> 8) as u8
+        };
         match random.next() % 6 {
             0 => content.truncate(at),
             1 => content.insert(at.min(content.len()), byte),
@@ -70,12 +85,25 @@ fn damaged(random: &mut Random, content: &[u8]) -> Vec<u8> {
 }
 
 fn open(dir: &Path, name: &str, content: &[u8]) {
-    fs::write(dir.join(name), content).unwrap();
-    let Ok(checkpoint) = Checkpoint::open(dir) else { return };
+    // Written over, not cut first: some file systems wait for the disk after a cut.
+    let path = dir.join(name);
+    let mut file = File::options()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(path)
+        .unwrap();
+    file.write_all(content).unwrap();
+    file.set_len(content.len() as u64).unwrap();
+    let Ok(checkpoint) = Checkpoint::open(dir) else {
+        return;
+    };
     for name in checkpoint.names() {
         let shape = checkpoint.root().shape(name).unwrap();
         if let Ok(tensor) = checkpoint.root().tensor(name, shape) {
-            tensor.for_each_f32_chunk(|_| Ok::<_, janus_convert::checkpoint::CheckpointError>(())).unwrap();
+            tensor
+                .for_each_f32_chunk(|_| Ok::<_, janus_convert::checkpoint::CheckpointError>(()))
+                .unwrap();
         }
     }
 }

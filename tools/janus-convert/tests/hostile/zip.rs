@@ -23,7 +23,11 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn new(name: impl AsRef<[u8]>, data: impl Into<Vec<u8>>) -> Self {
-        Self { name: name.as_ref().to_vec(), data: data.into(), ..Self::default() }
+        Self {
+            name: name.as_ref().to_vec(),
+            data: data.into(),
+            ..Self::default()
+        }
     }
 
     /// Signature, checksum and two sizes of four bytes, as after the bytes of an entry of which they were not known.
@@ -68,7 +72,10 @@ pub(super) fn archive_with_comment(entries: &[Entry], comment: &[u8]) -> Vec<u8>
 
 fn local_header(entry: &Entry) -> Vec<u8> {
     let name = entry.local_name.as_ref().unwrap_or(&entry.name);
-    let size = entry.local_size.unwrap_or(entry.data.len() as u32).to_le_bytes();
+    let size = entry
+        .local_size
+        .unwrap_or(entry.data.len() as u32)
+        .to_le_bytes();
     let crc32 = entry.local_crc32.unwrap_or(crc32fast::hash(&entry.data));
     let method = entry.local_method.unwrap_or(entry.method);
     [
@@ -110,8 +117,14 @@ fn directory_header(entry: &Entry, offset: usize) -> Vec<u8> {
 
 /// Replaces the only occurrence of some bytes by as many others.
 pub(super) fn patch(file: &mut [u8], from: &[u8], to: &[u8]) {
-    let places = file.windows(from.len()).enumerate().filter(|(_, bytes)| *bytes == from);
+    let places = file
+        .windows(from.len())
+        .enumerate()
+        .filter(|(_, bytes)| *bytes == from);
     let places = places.map(|(at, _)| at).collect::<Vec<_>>();
-    assert!(places.len() == 1 && from.len() == to.len() && from.is_empty().not(), "{places:?}");
+    assert!(
+        places.len() == 1 && from.len() == to.len() && from.is_empty().not(),
+        "{places:?}"
+    );
     file[places[0]..][..to.len()].copy_from_slice(to);
 }

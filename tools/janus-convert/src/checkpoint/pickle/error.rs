@@ -102,10 +102,10 @@ pub enum PickleProblem {
         found: usize,
     },
     /// A number that cannot be read.
-    #[error("the number is not one that 64 bits hold")]
+    #[error("the number is out of range")]
     Number,
     /// A text that cannot be read.
-    #[error("the text is not plain UTF-8")]
+    #[error("the text is not UTF-8, or has escapes in it")]
     Text,
     /// The pickle asks for more of something than any model needs.
     #[error("more than {limit} {what}")]

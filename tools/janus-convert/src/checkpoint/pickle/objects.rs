@@ -41,12 +41,12 @@ impl Objects {
     /// What a value is, for messages.
     pub(crate) fn kind(&self, value: Value) -> &'static str {
         match value {
-            Value::None => "nothing",
+            Value::None => "`None`",
             Value::Bool(_) => "a truth value",
             Value::Int(_) => "an integer",
             Value::Global(_) => "a global",
             Value::Other(kind) => kind,
-            Value::Object(_) => self.get(value).map_or("nothing", Object::kind),
+            Value::Object(_) => self.get(value).map_or("something unknown", Object::kind),
         }
     }
 

@@ -12,7 +12,7 @@ use super::LENGTH_BYTES;
 #[derive(Debug, thiserror::Error)]
 pub enum SafetensorsError {
     /// The file ends within the header's length.
-    #[error("the file has {size} bytes; the length of a header takes {LENGTH_BYTES}")]
+    #[error("the file has {size} of the {LENGTH_BYTES} bytes that the length of its header takes")]
     TooShort {
         /// Bytes of the file.
         size: u64,
@@ -63,7 +63,7 @@ pub enum SafetensorsError {
     #[error("the header names more than {} tensors", limits::TENSORS)]
     TooManyTensors,
     /// The offsets of a tensor are not as far apart as its shape and type need.
-    #[error("tensor {} of type {dtype} and shape {shape:?} takes {}; its offsets {begin}..{end} span {}",
+    #[error("tensor {} of type {dtype} and shape {shape:?} takes {}; its offsets {begin}..{end} are {}",
         Quoted(tensor), bytes(*expected), found(*begin, *end))]
     Size {
         /// Which tensor.
@@ -139,6 +139,8 @@ fn bytes(count: Option<u64>) -> String {
 }
 
 fn found(begin: u64, end: u64) -> String {
-    end.checked_sub(begin)
-        .map_or("backwards".to_owned(), |span| span.to_string())
+    let apart = end.checked_sub(begin);
+    apart.map_or("the wrong way round".to_owned(), |span| {
+        format!("{span} apart")
+    })
 }

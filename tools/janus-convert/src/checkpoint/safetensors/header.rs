@@ -14,6 +14,8 @@ use super::error::SafetensorsError;
 /// The one name that is no tensor's.
 const METADATA: &str = "__metadata__";
 
+const TWICE: &str = "the name is there twice";
+
 /// Parses the tensors of a header, of which there is at least one.
 pub(super) fn parse(header: &str) -> Result<BTreeMap<String, Described>, SafetensorsError> {
     let mut tensors = BTreeMap::new();
@@ -34,7 +36,10 @@ pub(super) fn parse(header: &str) -> Result<BTreeMap<String, Described>, Safeten
 }
 /// One tensor, as the header has it.
 #[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with `dtype`, `shape` and `data_offsets`"
+)]
 pub(super) struct Described {
     #[serde(deserialize_with = "dtype")]
     pub(super) dtype: Dtype,
@@ -83,21 +88,22 @@ impl<'de> Visitor<'de> for HeaderVisitor<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut metadata_seen = false;
         while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-            let in_tensor = |e: A::Error| A::Error::custom(format_args!("{}: {e}", Quoted(&name)));
             if name == METADATA {
-                map.next_value::<Metadata>().map_err(in_tensor)?;
+                let in_metadata = |e| A::Error::custom(format_args!("{METADATA}: {e}"));
+                map.next_value::<Metadata>().map_err(in_metadata)?;
                 if std::mem::replace(&mut metadata_seen, true) {
-                    return Err(in_tensor(A::Error::custom("the name is there twice")));
+                    return Err(in_metadata(A::Error::custom(TWICE)));
                 }
                 continue;
             }
+            let in_tensor = |e| A::Error::custom(format_args!("tensor {}: {e}", Quoted(&name)));
             if name.is_empty() || name.len() > limits::NAME {
                 let allowed = format_args!("a name has 1 to {} bytes", limits::NAME);
                 return Err(in_tensor(A::Error::custom(allowed)));
             }
             let tensor = map.next_value().map_err(in_tensor)?;
             if self.tensors.contains_key(name.as_ref()) {
-                return Err(in_tensor(A::Error::custom("the name is there twice")));
+                return Err(in_tensor(A::Error::custom(TWICE)));
             }
             self.tensors.insert(name.into_owned(), tensor);
             if self.tensors.len() > limits::TENSORS {
