@@ -41,7 +41,7 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Where graphs run: cpu, cuda[:N], tensorrt[:N], directml[:N], coreml, openvino or webgpu
+    /// Where graphs run: cpu, cuda, tensorrt, directml, coreml, openvino or webgpu; cuda:1 is the second
     ///
     /// What is asked for is used, or the command fails: there is no silent move to the CPU.
     #[arg(long, global = true, value_name = "PROVIDER", default_value = "cpu")]
