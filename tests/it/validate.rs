@@ -1,6 +1,8 @@
 //! The correctness gate: exports of every form of the tiny checkpoint against what the official
 //! code computed from it.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

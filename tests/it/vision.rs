@@ -53,7 +53,7 @@ fn pixel_values_of_another_size_are_refused() {
     assert!(matches!(error, Error::Input { .. }), "{error}");
     assert_eq!(
         error.to_string(),
-        "graph `vision_encoder`: input `pixel_values` should be f32 [n, 3, 64, 64], \
+        "graph `vision_encoder`: input `pixel_values` should be f32 [images, 3, 64, 64], \
          it is f32 [1, 3, 32, 32]"
     );
 }

@@ -27,6 +27,10 @@ pub(super) fn dict(entries: &[(&str, &[u8])]) -> Vec<u8> {
     pickle
 }
 
+pub(super) fn join(parts: &[&[u8]]) -> Vec<u8> {
+    parts.concat()
+}
+
 pub(super) fn text(text: &str) -> Vec<u8> {
     [
         b"X",
