@@ -6,3 +6,5 @@ mod pipeline;
 mod tidy;
 mod tokenizer;
 mod validate;
+mod vision;
+mod vq;

@@ -79,8 +79,13 @@ pub(crate) struct Sizes {
 
 impl ConfigFile {
     /// Reads the configuration and recognises whose it is.
-    pub(crate) fn read(released: &Path) -> Result<Self> {
+    pub(crate) fn read(released: &Path, allow_unknown: bool) -> Result<Self> {
         let document = Document::read(released, CONFIG)?;
+        let document = if allow_unknown {
+            document.tolerant()
+        } else {
+            document
+        };
         let layout = recognise(&document.root(), &released.join(CONFIG))?;
         let root = document.root();
         root.refuse("quantization_config")?;
@@ -159,6 +164,10 @@ impl ConfigFile {
                     "`{CONFIG}` says {stated}; the weights are {stored}"
                 ));
             }
+        }
+        for setting in self.document.passed_over() {
+            let setting = setting.escape_debug();
+            notes.push(format!("`{CONFIG}` says {setting}; nothing is known of it"));
         }
         Ok(notes)
     }

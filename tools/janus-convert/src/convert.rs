@@ -30,6 +30,9 @@ pub struct ConvertOptions {
     /// Whether an export that stands at the target may be replaced. It stays until the new one is
     /// complete.
     pub replace: bool,
+    /// Whether numbers in `config.json` of which nothing is known are noted in the manifest
+    /// rather than refused. They might change what the model computes.
+    pub allow_unknown: bool,
 }
 
 impl Default for ConvertOptions {
@@ -38,6 +41,7 @@ impl Default for ConvertOptions {
             dtype: DType::Fp32,
             family: None,
             replace: false,
+            allow_unknown: false,
         }
     }
 }
@@ -68,7 +72,7 @@ pub fn convert_with_progress(
         path: released.to_owned(),
         source,
     })?;
-    let config = ConfigFile::read(released)?;
+    let config = ConfigFile::read(released, options.allow_unknown)?;
     let checkpoint = Arc::new(Checkpoint::open(released)?);
     let model = Module::root(&checkpoint, config.layout(), Recipe::cpu(options.dtype));
     let sizes = config.sizes(&model)?;

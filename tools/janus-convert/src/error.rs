@@ -71,7 +71,7 @@ pub enum Error {
         expected: String,
     },
     /// A setting that this version does not know might change what the model computes.
-    #[error("`{}`: `{}` is {}, and nothing is known of this setting", path.display(), field.escape_debug(), shortened(found))]
+    #[error("`{}`: `{}` is {}, of which nothing is known", path.display(), field.escape_debug(), shortened(found))]
     UnknownField {
         /// The file.
         path: PathBuf,

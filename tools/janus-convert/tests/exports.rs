@@ -268,12 +268,17 @@ fn what_is_passed_over_is_noted() {
         json!({"AutoModel": "modeling.Model"}),
     );
     checkpoint.set("config.json", "/torch_dtype", json!("float16"));
-    let options = ConvertOptions::default();
+    checkpoint.set("config.json", "/language_config/logits_scaling", json!(1));
+    let options = ConvertOptions {
+        allow_unknown: true,
+        ..ConvertOptions::default()
+    };
     let manifest = convert(&checkpoint.released(), &checkpoint.out(), &options).unwrap();
     let notes = [
         "taken for janus-pro: `<|User|>` is a token of it",
         "`config.json` names code in `auto_map`; it is not run",
         "`config.json` says float16; the weights are BF16",
+        "`config.json` says language_config.logits_scaling = 1; nothing is known of it",
     ];
     assert_eq!(manifest.source.notes, notes);
 }

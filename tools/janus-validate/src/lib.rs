@@ -6,14 +6,16 @@
 //! model step by step with its cache, and reports how far each tensor is off. [`TensorFile`] reads
 //! and writes such files.
 //!
-//! ```no_run
+//! ```
 //! use janus_runtime::{ModelDir, SessionOptions};
 //! use janus_validate::validate;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let model = ModelDir::open("models/janus-pro-1b")?;
-//! let golden = "golden.safetensors".as_ref();
-//! let report = validate(&model, &SessionOptions::default(), golden, None)?;
+//! # janus_tests::load_library();
+//! # let path = janus_tests::tiny_model("released", janus_runtime::manifest::DType::Fp32);
+//! # let golden = janus_tests::data("janus-tiny/golden.safetensors");
+//! let model = ModelDir::open(path)?;
+//! let report = validate(&model, &SessionOptions::default(), &golden, None)?;
 //! println!("{report}");
 //! assert!(report.passed());
 //! # Ok(())

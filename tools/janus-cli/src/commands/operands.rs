@@ -22,7 +22,9 @@ pub(crate) struct Operands {
 impl Operands {
     /// The model, if one was named.
     pub(crate) fn model(&self) -> Option<&Path> {
-        self.second.as_ref().and(self.first.as_deref().map(Path::new))
+        self.second
+            .as_ref()
+            .and(self.first.as_deref().map(Path::new))
     }
 
     /// What the model works on; `name` is how the usage line calls it.
@@ -37,9 +39,9 @@ impl Operands {
         };
         match (&self.first, &self.second) {
             (_, Some(what)) => Ok(what),
-            (Some(only), None) if model::is_one(Path::new(only)) => {
-                Err(missing(format!("`{only}` is a directory; {name} is missing")))
-            }
+            (Some(only), None) if model::is_one(Path::new(only)) => Err(missing(format!(
+                "`{only}` is a directory; {name} is missing"
+            ))),
             (Some(only), None) => Ok(only),
             (None, None) => Err(missing(format!("{name} is missing"))),
         }

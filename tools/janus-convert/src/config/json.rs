@@ -1,5 +1,6 @@
 //! JSON files beside the weights, read strictly: bounded, no key twice, every value checked.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ const MAX_SIZE: usize = 1 << 24;
 pub(crate) struct Document {
     path: PathBuf,
     object: Map<String, Value>,
+    /// Settings that were passed over, where that is allowed.
+    passed_over: Option<RefCell<Vec<String>>>,
 }
 
 impl Document {
@@ -33,7 +36,11 @@ impl Document {
             source,
         })?;
         match value {
-            Value::Object(object) => Ok(Self { path, object }),
+            Value::Object(object) => Ok(Self {
+                path,
+                object,
+                passed_over: None,
+            }),
             other => Err(Error::ParseJson {
                 path,
                 source: serde_json::Error::custom(format!("{} is not an object", kind(&other))),
@@ -46,10 +53,26 @@ impl Document {
         beside::optional(Self::read(dir, name))
     }
 
+    /// Allows unknown numbers to be passed over.
+    pub(crate) fn tolerant(self) -> Self {
+        Self {
+            passed_over: Some(RefCell::default()),
+            ..self
+        }
+    }
+
+    /// The settings that were passed over so far.
+    pub(crate) fn passed_over(&self) -> Vec<String> {
+        self.passed_over
+            .as_ref()
+            .map(|settings| settings.borrow().clone())
+            .unwrap_or_default()
+    }
+
     /// The outermost object.
     pub(crate) fn root(&self) -> Section<'_> {
         Section {
-            file: &self.path,
+            document: self,
             path: String::new(),
             object: Some(&self.object),
         }
@@ -59,7 +82,7 @@ impl Document {
 /// An object within a document; one that is not there has no fields.
 #[derive(Clone, Debug)]
 pub(crate) struct Section<'d> {
-    file: &'d Path,
+    document: &'d Document,
     path: String,
     object: Option<&'d Map<String, Value>>,
 }
@@ -73,7 +96,7 @@ impl<'d> Section<'d> {
             Some(other) => return Err(self.wrong(key, other, "an object")),
         };
         Ok(Self {
-            file: self.file,
+            document: self.document,
             path: self.full(key),
             object,
         })
@@ -153,32 +176,36 @@ impl<'d> Section<'d> {
         }
     }
 
-    /// Refuses numbers under names that are not on the list: they might change what is computed.
+    /// Refuses numbers under names that are not on the list, unless the document is tolerant:
+    /// they might change what is computed.
     pub(crate) fn refuse_unknown_numbers(&self, known: &[&[&str]]) -> Result<()> {
-        let unknown = self.object.into_iter().flatten().find(|(key, value)| {
-            value.is_number() && !known.iter().any(|names| names.contains(&key.as_str()))
-        });
-        match unknown {
-            None => Ok(()),
-            Some((key, value)) => Err(Error::UnknownField {
-                path: self.file.to_owned(),
-                field: self.full(key),
-                found: value.to_string(),
-            }),
+        for (key, value) in self.object.into_iter().flatten() {
+            if !value.is_number() || known.iter().any(|names| names.contains(&key.as_str())) {
+                continue;
+            }
+            let (field, found) = (self.full(key), value.to_string());
+            match &self.document.passed_over {
+                Some(settings) => settings.borrow_mut().push(format!("{field} = {found}")),
+                None => {
+                    let path = self.document.path.clone();
+                    return Err(Error::UnknownField { path, field, found });
+                }
+            }
         }
+        Ok(())
     }
 
     /// The error for a setting without a default that is not there.
     pub(crate) fn missing(&self, key: &str) -> Error {
         Error::MissingField {
-            path: self.file.to_owned(),
+            path: self.document.path.clone(),
             field: self.full(key),
         }
     }
 
     /// The error for a setting that does not go with others.
     pub(crate) fn unfit(&self, key: &str, found: impl fmt::Display, expected: String) -> Error {
-        let (path, field) = (self.file.to_owned(), self.full(key));
+        let (path, field) = (self.document.path.clone(), self.full(key));
         Error::Field {
             path,
             field,
@@ -190,7 +217,7 @@ impl<'d> Section<'d> {
     /// The error for a setting that something else contradicts.
     pub(crate) fn disagrees(&self, key: &str, stated: usize, found: String) -> Error {
         Error::Disagreement {
-            path: self.file.to_owned(),
+            path: self.document.path.clone(),
             field: self.full(key),
             stated,
             found,

@@ -16,9 +16,9 @@ pub(super) struct Tensor {
     pub(super) name: String,
     pub(super) shape: Vec<usize>,
     /// Its name in the released layout, which decides its values: both layouts of one seed hold the same model.
-    source: String,
+    pub(super) source: String,
     /// The value of the released tensor that is the first of this one.
-    first: usize,
+    pub(super) first: usize,
     init: Init,
 }
 

@@ -88,3 +88,31 @@ fn vq_tokenizer(name: &str) -> String {
         .replace(".mid.1.", ".mid.attn_1.")
         .replace(".mid.2.", ".mid.block_2.")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::ModelShape;
+    use super::super::released;
+    use crate::checkpoint::Checkpoint;
+
+    /// The fixtures hold one model in both layouts, as the libraries wrote them: each tensor of the one must be found in
+    /// the other where the conversion says.
+    #[test]
+    fn the_layouts_agree_on_a_real_pair() {
+        let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/janus-tiny");
+        let open = |layout| Checkpoint::open(&Path::new(fixtures).join(layout)).unwrap();
+        let (official, ported) = (open("released"), open("transformers"));
+        let tensors = super::tensors(released::tensors(&ModelShape::TINY));
+        assert_eq!(tensors.len(), ported.len());
+        for tensor in tensors {
+            let part = ported.root().tensor(&tensor.name, &tensor.shape).unwrap();
+            let shape = official.root().shape(&tensor.source).unwrap();
+            let whole = official.root().tensor(&tensor.source, shape).unwrap();
+            let mut expected = vec![0.0; tensor.len()];
+            whole.read_f32_range(tensor.first, &mut expected).unwrap();
+            assert_eq!(part.read_f32().unwrap(), expected, "{}", tensor.name);
+        }
+    }
+}

@@ -1,18 +1,23 @@
 //! `janus image`: files, their names and what they tell.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod common;
-
 use std::fs;
 
-use common::{Folder, texts};
+use crate::common::{Folder, texts};
 use serde_json::Value;
 
 #[test]
 fn a_picture_tells_how_it_was_drawn() {
     let folder = Folder::new();
-    let arguments = ["image", "a red circle", "--seed", "7", "--top-p", "0.9", "--guidance", "2.5"];
+    let arguments = [
+        "image",
+        "a red circle",
+        "--seed",
+        "7",
+        "--top-p",
+        "0.9",
+        "--guidance",
+        "2.5",
+    ];
     assert_eq!(folder.said(arguments), "janus-7-0.png\n");
     let texts = texts(&folder.path("janus-7-0.png"));
     let text = |keyword: &str| {
@@ -30,9 +35,25 @@ fn a_picture_tells_how_it_was_drawn() {
     let grid = &folder.json(["inspect", "--json"])["manifest"]["vq"]["grid"];
     let places = grid[0].as_u64().unwrap() * grid[1].as_u64().unwrap();
     assert_eq!(history["tokens"].as_array().unwrap().len() as u64, places);
-    assert_eq!(history["weights"]["model.safetensors"].as_str().unwrap().len(), 64);
+    assert_eq!(
+        history["weights"]["model.safetensors"]
+            .as_str()
+            .unwrap()
+            .len(),
+        64
+    );
     // What the file tells is enough to draw it again.
-    let again = folder.json(["image", "a red circle", "--seed", "7", "--top-p", "0.9", "-g", "2.5", "--json"]);
+    let again = folder.json([
+        "image",
+        "a red circle",
+        "--seed",
+        "7",
+        "--top-p",
+        "0.9",
+        "-g",
+        "2.5",
+        "--json",
+    ]);
     assert_eq!(again["pictures"][0]["tokens"], history["tokens"]);
 }
 
@@ -40,9 +61,26 @@ fn a_picture_tells_how_it_was_drawn() {
 fn the_same_seed_gives_the_same_bytes_in_any_company() {
     let folder = Folder::new();
     folder.said(["image", "two blue rings", "--out", "alone.png"]);
-    folder.said(["image", "two blue rings", "--out", "of-{n}.png", "--images", "3"]);
-    folder.said(["image", "two blue rings", "--out", "other.png", "--seed", "1"]);
-    assert_eq!(folder.names(), ["alone.png", "of-1.png", "of-2.png", "of-3.png", "other.png"]);
+    folder.said([
+        "image",
+        "two blue rings",
+        "--out",
+        "of-{n}.png",
+        "--images",
+        "3",
+    ]);
+    folder.said([
+        "image",
+        "two blue rings",
+        "--out",
+        "other.png",
+        "--seed",
+        "1",
+    ]);
+    assert_eq!(
+        folder.names(),
+        ["alone.png", "of-1.png", "of-2.png", "of-3.png", "other.png"]
+    );
     let read = |name: &str| fs::read(folder.path(name)).unwrap();
     assert!(read("alone.png") == read("of-1.png"));
     assert!(read("of-1.png") != read("of-2.png"));
@@ -57,22 +95,40 @@ fn files_that_are_there_stay() {
     let told = folder.said(["image", "a cross", "-n", "2"]);
     assert_eq!(told, "janus-0-0-2.png\njanus-0-1-2.png\n");
     fs::write(folder.path("mine-1.png"), "old").unwrap();
-    folder.refused(["image", "a ring", "--out", "mine.png", "-n", "2"], 5, "`mine-1.png` exists");
+    folder.refused(
+        ["image", "a ring", "--out", "mine.png", "-n", "2"],
+        5,
+        "`mine-1.png` exists",
+    );
     assert_eq!(fs::read(folder.path("mine-1.png")).unwrap(), b"old");
     assert!(!folder.path("mine-0.png").exists());
     folder.said(["image", "a ring", "--out", "mine.png", "-n", "2", "--force"]);
     assert_eq!(texts(&folder.path("mine-1.png"))[0].0, "janus:dtype");
-    folder.refused(["image", "a ring", "--out", "no/where.png"], 3, "`no/where.png`");
+    folder.refused(
+        ["image", "a ring", "--out", "no/where.png"],
+        3,
+        "`no/where.png`",
+    );
 }
 
 #[test]
 fn previews_are_pictures_so_far() {
     let folder = Folder::new();
-    let ran = folder.run(["image", "a ring", "--out", "ring.png", "--preview-every", "4"]);
+    let ran = folder.run([
+        "image",
+        "a ring",
+        "--out",
+        "ring.png",
+        "--preview-every",
+        "4",
+    ]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(ran.stdout, "ring.png\n");
     let names = folder.names();
-    let previews: Vec<_> = names.iter().filter(|name| name.contains("-step-")).collect();
+    let previews: Vec<_> = names
+        .iter()
+        .filter(|name| name.contains("-step-"))
+        .collect();
     assert!(previews.len() >= 2, "{names:?}");
     for preview in previews {
         assert!(ran.stderr.contains(preview.as_str()), "{}", ran.stderr);
@@ -87,7 +143,16 @@ fn previews_are_pictures_so_far() {
 #[test]
 fn settings_and_tokens_are_told_in_json() {
     let folder = Folder::new();
-    let told = folder.json(["image", "a ring", "-n", "2", "--json", "--temperature", "0", "--quiet"]);
+    let told = folder.json([
+        "image",
+        "a ring",
+        "-n",
+        "2",
+        "--json",
+        "--temperature",
+        "0",
+        "--quiet",
+    ]);
     let pictures = told["pictures"].as_array().unwrap();
     assert_eq!(pictures.len(), 2);
     assert_eq!(pictures[1]["file"], "janus-0-1.png");

@@ -1,15 +1,10 @@
 //! Closed pipes, full disks, Ctrl-C.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-#![cfg(unix)]
-
-mod common;
-
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
-use common::{Folder, Ran};
+use crate::common::{Folder, Ran};
 
 #[test]
 fn whoever_has_read_enough_may_go() {
@@ -37,14 +32,25 @@ fn a_full_disk_is_told() {
         let told = "error: cannot write to standard output";
         assert!(ran.stderr.starts_with(told), "{}", ran.stderr);
     }
-    let output = folder.command(["inspect", "nowhere"]).stderr(full()).output();
+    let output = folder
+        .command(["inspect", "nowhere"])
+        .stderr(full())
+        .output();
     assert_eq!(output.unwrap().status.code(), Some(3));
 }
 
 #[test]
 fn ctrl_c_stops_and_leaves_nothing() {
     let folder = Folder::new();
-    let arguments = ["eval", "scenes", "--per-category", "9999", "--sheet", "sheet.png", "-v"];
+    let arguments = [
+        "eval",
+        "scenes",
+        "--per-category",
+        "9999",
+        "--sheet",
+        "sheet.png",
+        "-v",
+    ];
     let mut child = folder.spawn(&mut folder.command(arguments));
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
@@ -53,7 +59,13 @@ fn ctrl_c_stops_and_leaves_nothing() {
         assert!(stderr.read_line(&mut line).unwrap() > 0);
     }
     let interrupt = ["-s", "INT", &child.id().to_string()];
-    assert!(Command::new("kill").args(interrupt).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(interrupt)
+            .status()
+            .unwrap()
+            .success()
+    );
     std::io::copy(&mut stderr, &mut std::io::sink()).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(folder.names().is_empty());

@@ -1,10 +1,6 @@
 //! `janus demo`, `eval`, `doctor` and `runtime list`: what they write and print.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod common;
-
-use common::Folder;
+use crate::common::Folder;
 
 #[test]
 fn the_demo_writes_its_sheet() {
@@ -27,7 +23,13 @@ fn an_examination_is_told_as_a_table_and_as_json() {
     let folder = Folder::new();
     let arguments = ["eval", "scenes", "--per-category", "1", "--seed", "4"];
     let table = folder.said(arguments.iter().chain(&["--sheet", "sheet.png"]));
-    for words in ["held out", "drawing", "colour attribution", "answering", "round trip"] {
+    for words in [
+        "held out",
+        "drawing",
+        "colour attribution",
+        "answering",
+        "round trip",
+    ] {
         assert!(table.contains(words), "{words}: {table}");
     }
     assert!(image::open(folder.path("sheet.png")).is_ok());
@@ -48,22 +50,44 @@ fn the_doctor_tells_what_there_is() {
     assert!(report["models"]["count"].is_u64());
     assert!(report["clients"].as_array().unwrap().len() >= 3);
     let page = folder.said(["doctor"]);
-    for words in ["library ", "version ", "providers  CPUExecutionProvider", "cache ", "client "] {
+    for words in [
+        "library ",
+        "version ",
+        "providers  CPUExecutionProvider",
+        "cache ",
+        "client ",
+    ] {
         assert!(page.contains(words), "{words}: {page}");
     }
     let library = ["doctor", "--runtime-library", "no.so"];
     folder.refused(library, 6, "no ONNX Runtime library that works");
-    folder.refused(["text", "hi", "--runtime-library", "no.so"], 5, "`no.so` (as named)");
+    folder.refused(
+        ["text", "hi", "--runtime-library", "no.so"],
+        5,
+        "`no.so` (as named)",
+    );
     std::fs::write(folder.path("no.so"), "not a library").unwrap();
-    folder.refused(["text", "hi", "--runtime-library", "no.so"], 5, "cannot load");
+    folder.refused(
+        ["text", "hi", "--runtime-library", "no.so"],
+        5,
+        "cannot load",
+    );
 }
 
 #[test]
 fn libraries_are_listed() {
     let folder = Folder::with_cache("empty");
     let list = folder.json(["runtime", "list", "--json"]);
-    let flavours: Vec<_> = list.as_array().unwrap().iter().map(|l| &l["flavour"]).collect();
-    assert_eq!(flavours, ["cpu", "cuda", "directml", "coreml", "openvino", "webgpu"]);
+    let flavours: Vec<_> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|l| &l["flavour"])
+        .collect();
+    assert_eq!(
+        flavours,
+        ["cpu", "cuda", "directml", "coreml", "openvino", "webgpu"]
+    );
     assert!(folder.said(["runtime", "list"]).contains("webgpu"));
     assert!(folder.names().is_empty());
 }

@@ -1,13 +1,9 @@
 //! What MODEL may be: an export, a checkpoint, nothing; and what it may not be.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{Folder, names};
+use crate::common::{Folder, names};
 
 /// A folder with a copy of the demo model's checkpoint, and a cache of its own.
 fn with_checkpoint() -> (Folder, tempfile::TempDir) {
@@ -42,7 +38,11 @@ fn what_is_no_model_is_named() {
     fs::write(folder.path("empty").join("manifest.json"), "{}").unwrap();
     folder.refused(["inspect", "empty"], 3, "format_version");
     fs::remove_file(folder.path("empty").join("manifest.json")).unwrap();
-    fs::write(folder.path("empty").join("config.json"), r#"{"model_type": "llama"}"#).unwrap();
+    fs::write(
+        folder.path("empty").join("config.json"),
+        r#"{"model_type": "llama"}"#,
+    )
+    .unwrap();
     folder.refused(["inspect", "empty"], 3, "llama");
 }
 
@@ -51,7 +51,11 @@ fn a_checkpoint_is_converted_once() {
     let (folder, cache) = with_checkpoint();
     let first = folder.run(["inspect", "my-janus"]);
     assert_eq!(first.code, 0, "{}", first.stderr);
-    assert!(first.stderr.contains("converting `my-janus` once"), "{}", first.stderr);
+    assert!(
+        first.stderr.contains("converting `my-janus` once"),
+        "{}",
+        first.stderr
+    );
     assert!(first.stdout.starts_with("my-janus "), "{}", first.stdout);
     let again = folder.run(["inspect", "my-janus"]);
     assert_eq!(again.stderr, "");
@@ -111,7 +115,7 @@ fn conversions_leave_all_or_nothing() {
     assert!(told.starts_with("out: janus-pro in fp16, "), "{told}");
     #[cfg(target_os = "linux")]
     assert!(told.contains("peak memory"), "{told}");
-    folder.refused(["convert", "my-janus", "out"], 5, "`out` exists");
+    folder.refused(["convert", "my-janus", "out"], 5, "out` exists");
     let told = folder.json(["convert", "my-janus", "out", "--force", "--json"]);
     assert_eq!(told["dtype"], "fp32");
     folder.refused(

@@ -1,12 +1,8 @@
 //! `janus text` and `janus chat`.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod common;
-
 use std::fs;
 
-use common::Folder;
+use crate::common::Folder;
 use image::RgbImage;
 use serde_json::Value;
 
@@ -15,7 +11,9 @@ fn with_picture() -> Folder {
     let folder = Folder::new();
     let mut dice = janus_demo::Dice::new(5, 0);
     let scene = janus_demo::Scene::sample(&mut dice, janus_demo::Split::Trained);
-    janus_demo::render(&scene).save(folder.path("scene.png")).unwrap();
+    janus_demo::render(&scene)
+        .save(folder.path("scene.png"))
+        .unwrap();
     folder
 }
 
@@ -24,7 +22,10 @@ fn a_question_is_answered() {
     let folder = with_picture();
     let question = "what is in the picture?";
     let answer = folder.said(["text", "--image", "scene.png", question]);
-    assert!(answer.ends_with('\n') && answer.trim().len() > 3, "{answer:?}");
+    assert!(
+        answer.ends_with('\n') && answer.trim().len() > 3,
+        "{answer:?}"
+    );
     let told = folder.json(["text", "--json", question, "--image", "scene.png"]);
     assert_eq!(told["text"], answer.trim_end_matches('\n'));
     assert_eq!(told["model"], "janus-demo");
@@ -32,7 +33,10 @@ fn a_question_is_answered() {
     assert!(!told["tokens"].as_array().unwrap().is_empty());
     assert!(told["prompt_tokens"].as_u64().unwrap() > 9);
     // The question may come from a pipe, and the model may be named.
-    let model = folder.json(["inspect", "--json"])["path"].as_str().unwrap().to_owned();
+    let model = folder.json(["inspect", "--json"])["path"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let piped = folder.pipe(["text", &model, "--image", "scene.png", "-"], question);
     assert_eq!(piped.stdout, answer);
 }
@@ -55,10 +59,24 @@ fn answers_can_be_cut_and_sampled() {
 fn pictures_that_cannot_be_read_are_named() {
     let folder = Folder::new();
     fs::write(folder.path("not.png"), "GIF89a, more or less").unwrap();
-    folder.refused(["text", "--image", "no.png", "hi"], 3, "cannot read `no.png`");
-    folder.refused(["text", "--image", "not.png", "hi"], 3, "`not.png` is not a PNG");
-    RgbImage::new(9000, 1).save(folder.path("wide.png")).unwrap();
-    folder.refused(["text", "--image", "wide.png", "hi"], 4, "no side may exceed 8192");
+    folder.refused(
+        ["text", "--image", "no.png", "hi"],
+        3,
+        "cannot read `no.png`",
+    );
+    folder.refused(
+        ["text", "--image", "not.png", "hi"],
+        3,
+        "`not.png` is not a PNG",
+    );
+    RgbImage::new(9000, 1)
+        .save(folder.path("wide.png"))
+        .unwrap();
+    folder.refused(
+        ["text", "--image", "wide.png", "hi"],
+        4,
+        "no side may exceed 8192",
+    );
 }
 
 #[test]

@@ -10,45 +10,48 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A folder in which commands run.
-pub struct Folder {
+pub(crate) struct Folder {
     dir: TempDir,
     cache: PathBuf,
 }
 
 /// A command that ran.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Folder {
     /// An empty folder. Converted models are shared by all tests, in the build directory.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("janus-cache");
         Self::with_cache(cache)
     }
 
     /// An empty folder whose commands use another cache.
-    pub fn with_cache(cache: impl Into<PathBuf>) -> Self {
+    pub(crate) fn with_cache(cache: impl Into<PathBuf>) -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
             cache: cache.into(),
         }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// The names of the files in it.
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         names(self.dir.path())
     }
 
     /// `janus`, not yet run.
-    pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
+    pub(crate) fn command<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_janus"));
         command
             .args(arguments)
@@ -59,12 +62,12 @@ impl Folder {
         command
     }
 
-    pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ran {
+    pub(crate) fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ran {
         self.command(arguments).output().unwrap().into()
     }
 
     /// Runs with text on standard input.
-    pub fn pipe<A: AsRef<OsStr>>(
+    pub(crate) fn pipe<A: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = A>,
         input: &str,
@@ -77,25 +80,25 @@ impl Folder {
     }
 
     /// Runs, its output in pipes.
-    pub fn spawn(&self, command: &mut Command) -> Child {
+    pub(crate) fn spawn(&self, command: &mut Command) -> Child {
         let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         piped.spawn().unwrap()
     }
 
     /// Runs what must go well, and gives what it prints.
-    pub fn said<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> String {
+    pub(crate) fn said<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> String {
         let ran = self.run(arguments);
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         ran.stdout
     }
 
     /// Runs what must go well, and gives the JSON that it prints.
-    pub fn json<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Value {
+    pub(crate) fn json<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Value {
         serde_json::from_str(&self.said(arguments)).unwrap()
     }
 
     /// Runs what must fail with an exit code and a message.
-    pub fn refused<const N: usize>(&self, arguments: [&str; N], code: i32, message: &str) {
+    pub(crate) fn refused<const N: usize>(&self, arguments: [&str; N], code: i32, message: &str) {
         let ran = self.run(arguments);
         assert_eq!(ran.code, code, "{arguments:?}: {}", ran.stderr);
         let told = &ran.stderr;
@@ -114,7 +117,7 @@ impl From<Output> for Ran {
 }
 
 /// Names of files in a folder, in order.
-pub fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<_> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -124,7 +127,7 @@ pub fn names(folder: &Path) -> Vec<String> {
 }
 
 /// Keywords and contents of a PNG's texts.
-pub fn texts(path: &Path) -> Vec<(String, String)> {
+pub(crate) fn texts(path: &Path) -> Vec<(String, String)> {
     let file = BufReader::new(std::fs::File::open(path).unwrap());
     let reader = png::Decoder::new(file).read_info().unwrap();
     let texts = reader.info().utf8_text.iter();

@@ -1,13 +1,9 @@
 //! The commands for people who reuse one part: the files they write, what they say and refuse.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs;
 
-use common::{Folder, texts};
+use crate::common::{Folder, texts};
 use image::{Rgb, RgbImage};
 use janus_llm::LanguageModel;
 use janus_runtime::manifest::DType;

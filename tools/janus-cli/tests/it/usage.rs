@@ -1,10 +1,6 @@
 //! The command line itself: help pages, and what is told of a wrong one.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod common;
-
-use common::Folder;
+use crate::common::Folder;
 use serde_json::Value;
 
 const COMMANDS: [&str; 16] = [
@@ -38,10 +34,21 @@ fn every_command_has_help() {
         let short = folder.said([command, "-h"]);
         assert!(short.len() < page.len(), "{short}");
     }
-    for page in [["eval", "scenes"], ["runtime", "install"], ["runtime", "list"]] {
-        assert!(folder.said([page[0], page[1], "--help"]).contains("Usage: "));
+    for page in [
+        ["eval", "scenes"],
+        ["runtime", "install"],
+        ["runtime", "list"],
+    ] {
+        assert!(
+            folder
+                .said([page[0], page[1], "--help"])
+                .contains("Usage: ")
+        );
     }
-    assert_eq!(folder.said(["--version"]), format!("janus {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        folder.said(["--version"]),
+        format!("janus {}\n", env!("CARGO_PKG_VERSION"))
+    );
 }
 
 #[test]
@@ -50,22 +57,42 @@ fn a_wrong_command_line_is_exit_code_2() {
     std::fs::create_dir(folder.path("models")).unwrap();
     folder.refused(["draw"], 2, "draw");
     folder.refused(["text"], 2, "QUESTION is missing");
-    folder.refused(["text", "models"], 2, "`models` is a directory; QUESTION is missing");
+    folder.refused(
+        ["text", "models"],
+        2,
+        "`models` is a directory; QUESTION is missing",
+    );
     folder.refused(["image", "models"], 2, "PROMPT is missing");
     folder.refused(["image", "a", "b", "c"], 2, "'c'");
     folder.refused(["image", "x", "--images", "0"], 2, "1 to 64");
     folder.refused(["image", "x", "--images", "65"], 2, "1 to 64");
     folder.refused(["image", "x", "--guidance", "nan"], 2, "finite");
-    folder.refused(["image", "x", "--temperature", "-1"], 2, "temperature is -1");
+    folder.refused(
+        ["image", "x", "--temperature", "-1"],
+        2,
+        "temperature is -1",
+    );
     folder.refused(["image", "x", "--top-p", "1.5"], 2, "top-p is 1.5");
     folder.refused(["image", "x", "--top-k", "0"], 2, "top-k is 0");
-    folder.refused(["image", "x", "--out", "x.jpg"], 2, "`x.jpg` should end in .png");
+    folder.refused(
+        ["image", "x", "--out", "x.jpg"],
+        2,
+        "`x.jpg` should end in .png",
+    );
     folder.refused(["image", "x", "--preview-every", "0"], 2, "--preview-every");
     folder.refused(["text", "x", "--max-tokens", "0"], 2, "max_new_tokens is 0");
-    folder.refused(["text", "x", "--on", "gpu"], 2, "`gpu` is not an execution provider");
+    folder.refused(
+        ["text", "x", "--on", "gpu"],
+        2,
+        "`gpu` is not an execution provider",
+    );
     folder.refused(["text", "x", "--threads", "0"], 2, "--threads");
     folder.refused(["convert", "a", "b", "--dtype", "int3"], 2, "int3");
-    folder.refused(["eval", "scenes", "--per-category", "0"], 2, "--per-category");
+    folder.refused(
+        ["eval", "scenes", "--per-category", "0"],
+        2,
+        "--per-category",
+    );
     folder.refused(["synth", "--like", "janus-2", "x"], 2, "janus-pro-1b");
     folder.refused(["runtime", "install", "gpu"], 2, "`gpu` is not a flavour");
     folder.refused(["inspect", "--quiet", "--verbose"], 2, "--quiet");
@@ -112,5 +139,9 @@ fn hints_name_what_helps() {
     let hint = "hint: `janus runtime install --flavour cuda`";
     folder.refused(["text", "hi", "--on", "tensorrt:1"], 5, hint);
     std::fs::write(folder.path("there.png"), "").unwrap();
-    folder.refused(["image", "x", "--out", "there.png"], 5, "hint: --force replaces it");
+    folder.refused(
+        ["image", "x", "--out", "there.png"],
+        5,
+        "hint: --force replaces it",
+    );
 }

@@ -1,0 +1,13 @@
+//! The `janus` binary as people and scripts run it: files, output, exit codes.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod common;
+mod conversation;
+mod models;
+mod parts;
+mod pictures;
+#[cfg(unix)]
+mod pipes;
+mod reports;
+mod usage;
