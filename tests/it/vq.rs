@@ -115,7 +115,7 @@ fn a_picture_survives_its_tokens() {
     let white = RgbImage::from_pixel(side, side, Rgb([245; 3]));
     let tokens = VqEncoder::open(&model, &options)
         .unwrap()
-        .encode(&[white.clone()])
+        .encode(std::slice::from_ref(&white))
         .unwrap();
     let back = VqDecoder::open(&model, &options)
         .unwrap()

@@ -14,43 +14,32 @@ const GROUP_NORM_EPS: f32 = 1e-6;
 
 /// `x · Wᵀ + b`
 pub(crate) fn linear<'g>(m: &Module<'_>, x: Value<'g>, out: usize) -> Result<Value<'g>> {
-    packed_linear(m.path(), std::slice::from_ref(m), &[out], x)
+    packed_linear(m.path(), &[(m.clone(), out)], x)
 }
 
-/// The outputs of several [`linear`]s side by side, as one product.
+/// The outputs of several [`linear`]s side by side, as one product. Each part is a module with
+/// the number of its outputs; `path` is where their nodes and weights appear.
 pub(crate) fn packed_linear<'g>(
     path: &str,
-    parts: &[Module<'_>],
-    outs: &[usize],
+    parts: &[(Module<'_>, usize)],
     x: Value<'g>,
 ) -> Result<Value<'g>> {
-    let product = packed_projection(path, parts, outs, x)?;
+    let product = packed_projection(path, parts, x)?;
     let _scope = x.graph().enter(path);
-    let bias = stacked(
-        parts
-            .iter()
-            .zip(outs)
-            .map(|(m, &out)| m.weight("bias", &[out])),
-    )?;
-    let bias = bias.store(
-        x.graph(),
-        format!("{path}.bias"),
-        DType::F32,
-        &[outs.iter().sum()],
-    );
-    Ok(product + bias)
+    let bias = stacked(parts.iter().map(|(m, out)| m.weight("bias", &[*out])))?;
+    let name = format!("{path}.bias");
+    Ok(product + bias.store(x.graph(), name, DType::F32, &[product.extent(-1)]))
 }
 
 /// `x · Wᵀ`
 pub(crate) fn projection<'g>(m: &Module<'_>, x: Value<'g>, out: usize) -> Result<Value<'g>> {
-    packed_projection(m.path(), std::slice::from_ref(m), &[out], x)
+    packed_projection(m.path(), &[(m.clone(), out)], x)
 }
 
 /// The outputs of several [`projection`]s side by side, as one product.
 pub(crate) fn packed_projection<'g>(
     path: &str,
-    parts: &[Module<'_>],
-    outs: &[usize],
+    parts: &[(Module<'_>, usize)],
     x: Value<'g>,
 ) -> Result<Value<'g>> {
     let _scope = x.graph().enter(path);
@@ -58,10 +47,9 @@ pub(crate) fn packed_projection<'g>(
     let weight = stacked(
         parts
             .iter()
-            .zip(outs)
-            .map(|(m, &out)| m.weight("weight", &[out, width])),
+            .map(|(m, out)| m.weight("weight", &[*out, width])),
     )?;
-    let dtype = parts[0].recipe().matrices;
+    let dtype = parts[0].0.recipe().matrices;
     let weight = weight.store_transposed(x.graph(), format!("{path}.weight"), dtype);
     Ok(x.matmul(weight.cast(DType::F32)))
 }

@@ -67,15 +67,11 @@ impl Weight {
         dtype: DType,
         dims: &[usize],
     ) -> Value<'g> {
-        graph.weight(
-            name,
+        let data = RowMajor {
+            weight: self,
             dtype,
-            dims,
-            RowMajor {
-                weight: self,
-                dtype,
-            },
-        )
+        };
+        graph.weight(name, dtype, dims, data)
     }
 
     /// Adds matrices `[out, in]` to a graph as one matrix `[in, out]`.
@@ -87,18 +83,14 @@ impl Weight {
     ) -> Value<'_> {
         let columns = self.tensors[0].shape[1];
         let rows = self.tensors.iter().map(|part| part.shape[0]).sum();
-        graph.weight(
-            name,
+        let data = Transposed {
+            weight: self,
             dtype,
-            &[columns, rows],
-            Transposed {
-                weight: self,
-                dtype,
-                rows,
-                columns,
-                panel_bytes: PANEL_BYTES,
-            },
-        )
+            rows,
+            columns,
+            panel_bytes: PANEL_BYTES,
+        };
+        graph.weight(name, dtype, &[columns, rows], data)
     }
 
     fn open<'a>(&'a self, part: &Part) -> Result<TensorRef<'a>> {
@@ -179,12 +171,12 @@ impl Transposed {
     }
 
     /// The tensor that a row comes from.
-    fn part_of(&self, mut row: usize) -> &Part {
+    fn part_of(&self, row: usize) -> &Part {
         let parts = &self.weight.tensors;
+        let mut end = 0;
         let found = parts.iter().find(|part| {
-            let within = row < part.shape[0];
-            row = row.saturating_sub(part.shape[0]);
-            within
+            end += part.shape[0];
+            row < end
         });
         found.unwrap_or(&parts[0])
     }

@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Replace an export that is there already; it stays until the new one is complete
     #[arg(long, short)]
     force: bool,
+    /// Note numbers of config.json that are not known, rather than refuse them
+    #[arg(long)]
+    allow_unknown: bool,
     /// Open every written graph with ONNX Runtime, which takes as much memory as the largest
     #[arg(long)]
     check: bool,
@@ -69,6 +72,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         dtype: context.global.dtype.map_or(DType::Fp32, DType::from),
         family: args.family.map(Family::from),
         replace: args.force,
+        allow_unknown: args.allow_unknown,
     };
     let manifest = export::convert(&args.checkpoint, &args.out, &options, context)?;
     let seconds = begun.elapsed().as_secs_f64();

@@ -15,7 +15,7 @@ use crate::networks::vq_blocks::{num_levels, vq_model_of};
 const MAX_IMAGE: usize = 8192;
 /// The most heads of the vision encoder.
 const MAX_HEADS: usize = 4096;
-/// Width of a head of the vision encoder, where no file states how many there are.
+/// Width of a head of the vision encoder in released checkpoints.
 const SIGLIP_HEAD_DIM: usize = 64;
 
 /// Sizes of the vision encoder.
@@ -55,18 +55,6 @@ pub(super) fn siglip(root: &Section<'_>, model: &Module<'_>) -> Result<SiglipCon
         let expected = format!("a multiple of the patches, which are {patch_size} wide");
         return Err(section.unfit("image_size", image_size, expected));
     }
-    let num_heads = match (
-        section.size("num_attention_heads", 1..=MAX_HEADS)?,
-        model.layout(),
-    ) {
-        (Some(stated), _) => stated,
-        (None, Layout::Transformers) => 16,
-        (None, Layout::Released) => (width / SIGLIP_HEAD_DIM).max(1),
-    };
-    if !width.is_multiple_of(num_heads) {
-        let expected = format!("a divisor of the width, {width}");
-        return Err(section.unfit("num_attention_heads", num_heads, expected));
-    }
     let blocks = tower.each(["blocks", "encoder.layers"]).len();
     section.agree("num_hidden_layers", blocks, "blocks")?;
     section.agree("patch_size", patch_size, "pixels in the patch embedding")?;
@@ -82,11 +70,25 @@ pub(super) fn siglip(root: &Section<'_>, model: &Module<'_>) -> Result<SiglipCon
         patch_size,
         width,
         mlp_width: first.at("mlp.fc1").extent("weight", 0)?,
-        num_heads,
+        num_heads: num_heads(&section, model.layout(), width)?,
         layer_norm_eps: section
             .number("layer_norm_eps", 1e-12..=1e-2)?
             .unwrap_or(1e-6) as f32,
     })
+}
+
+/// Heads of the vision encoder, which no released file states.
+fn num_heads(section: &Section<'_>, layout: Layout, width: usize) -> Result<usize> {
+    let stated = section.size("num_attention_heads", 1..=MAX_HEADS)?;
+    let heads = stated.unwrap_or(match layout {
+        Layout::Released => (width / SIGLIP_HEAD_DIM).max(1),
+        Layout::Transformers => 16,
+    });
+    if !width.is_multiple_of(heads) {
+        let expected = format!("a divisor of the width, {width}");
+        return Err(section.unfit("num_attention_heads", heads, expected));
+    }
+    Ok(heads)
 }
 
 /// Sizes of the VQ tokenizer; it draws pictures as large as those that the model sees.

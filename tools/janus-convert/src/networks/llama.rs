@@ -100,14 +100,18 @@ fn attention<'g>(
         head_dim: c.head_dim,
     };
     let (query, key_value) = (c.num_heads * c.head_dim, c.num_kv_heads * c.head_dim);
-    let outs = [query, key_value, key_value];
-    let qkv = ["q_proj", "k_proj", "v_proj"].map(|name| m.at(name));
-    let qkv = packed_projection(&format!("{m}.qkv_proj"), &qkv, &outs, x)?;
+    let parts = [
+        ("q_proj", query),
+        ("k_proj", key_value),
+        ("v_proj", key_value),
+    ];
+    let parts = parts.map(|(name, out)| (m.at(name), out));
+    let qkv = packed_projection(&format!("{m}.qkv_proj"), &parts, x)?;
 
     let [output, key, value] = if m.recipe().rotary_in_attention(c.head_dim) {
         qkv.group_query_attention(None, cache, Some(positions.rotary), sizes)
     } else {
-        let [q, k, v] = qkv.split(outs);
+        let [q, k, v] = qkv.split([query, key_value, key_value]);
         let q = q.rotary_embedding(positions.rotary);
         let k = k.rotary_embedding(positions.rotary);
         q.group_query_attention(Some([k, v]), cache, None, sizes)
@@ -121,8 +125,8 @@ fn attention<'g>(
 /// `down( silu(gate(x)) · up(x) )`
 fn swiglu<'g>(m: &Module<'_>, x: Value<'g>, width: usize) -> Result<Value<'g>> {
     let _scope = x.graph().enter(m);
-    let parts = ["gate_proj", "up_proj"].map(|name| m.at(name));
-    let gate_up = packed_projection(&format!("{m}.gate_up_proj"), &parts, &[width; 2], x)?;
+    let parts = ["gate_proj", "up_proj"].map(|name| (m.at(name), width));
+    let gate_up = packed_projection(&format!("{m}.gate_up_proj"), &parts, x)?;
     let [gate, up] = gate_up.split([width; 2]);
     projection(&m.at("down_proj"), gate.silu() * up, x.extent(-1))
 }

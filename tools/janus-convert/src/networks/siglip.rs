@@ -91,8 +91,8 @@ fn attention<'g>(m: &Module<'_>, x: Value<'g>, c: &SiglipConfig) -> Result<Value
     let qkv = match m.layout() {
         Layout::Released => linear(&m.at("qkv"), x, 3 * w)?,
         Layout::Transformers => {
-            let parts = ["q_proj", "k_proj", "v_proj"].map(|name| m.at(name));
-            packed_linear(&format!("{m}.qkv"), &parts, &[w; 3], x)?
+            let parts = ["q_proj", "k_proj", "v_proj"].map(|name| (m.at(name), w));
+            packed_linear(&format!("{m}.qkv"), &parts, x)?
         }
     };
     let [q, k, v] = qkv.split([w; 3]);
