@@ -132,7 +132,9 @@ fn b21_both_containers() {
     fs::copy(format!("{fixture}/{PYTORCH}"), dir.path().join(PYTORCH)).unwrap();
     check_dir(
         dir.path(),
-        &expect![[r#"accepted: 1 tensors; `model.safetensors` is read; `pytorch_model.bin` in the same directory is not"#]],
+        &expect![[
+            r#"accepted: 1 tensors; `model.safetensors` is read; `pytorch_model.bin` in the same directory is not"#
+        ]],
     );
     let pickled = Checkpoint::open_container(dir.path(), Container::PyTorch).unwrap();
     expect![[r#"accepted: 416 tensors"#]].assert_eq(&accepted(&pickled));
