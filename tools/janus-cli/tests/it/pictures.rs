@@ -106,7 +106,7 @@ fn files_that_are_there_stay() {
     assert_eq!(texts(&folder.path("mine-1.png"))[0].0, "janus:dtype");
     folder.refused(
         ["image", "a ring", "--out", "no/where.png"],
-        3,
+        5,
         "`no/where.png`",
     );
 }
