@@ -210,57 +210,57 @@ fn the_language_model() {
         "config.json",
         &cases,
         &expect![[r#"
-        /language_config/num_hidden_layers 0
-            `…/config.json`: `language_config.num_hidden_layers` is 0; it should be a whole number, 1 to 1024
-        /language_config/num_hidden_layers "12"
-            `…/config.json`: `language_config.num_hidden_layers` is "12"; it should be a whole number, 1 to 1024
-        /language_config/num_hidden_layers 3.7
-            `…/config.json`: `language_config.num_hidden_layers` is 3.7; it should be a whole number, 1 to 1024
-        /language_config/num_hidden_layers 1000000000
-            `…/config.json`: `language_config.num_hidden_layers` is 1000000000; it should be a whole number, 1 to 1024
-        /language_config/num_hidden_layers true
-            `…/config.json`: `language_config.num_hidden_layers` is true; it should be a whole number, 1 to 1024
-        /language_config/num_hidden_layers 1
-            9 tensors of the checkpoint were not used: `language_model.model.layers.1.input_layernorm.weight`, `language_model.model.layers.1.mlp.down_proj.weight`, `language_model.model.layers.1.mlp.gate_proj.weight`, `language_model.model.layers.1.mlp.up_proj.weight`, `language_model.model.layers.1.post_attention_layernorm.weight`, …
-        /language_config/num_hidden_layers 3
-            tensor `language_model.model.layers.2.input_layernorm.weight` is missing
-        /language_config/num_attention_heads 7
-            `…/config.json`: `language_config.num_key_value_heads` is 4; it should be a divisor of num_attention_heads = 7
-        /language_config/num_key_value_heads 3
-            `…/config.json`: `language_config.num_key_value_heads` is 3; it should be a divisor of num_attention_heads = 4
-        /language_config/num_key_value_heads 8
-            `…/config.json`: `language_config.num_key_value_heads` is 8; it should be a whole number, 1 to 4
-        /language_config/head_dim 12
-            `…/config.json`: `language_config.head_dim` is 12; it should be a multiple of 8
-        /language_config/head_dim 16
-            tensor `language_model.model.layers.0.self_attn.q_proj.weight` has shape [96, 96]; it should be [64, 96]
-        /language_config/vocab_size 641
-            `…/config.json`: `language_config.vocab_size` is 641, but the weights have 640 rows in the embedding table
-        /language_config/vocab_size 300
-            `…/config.json`: `language_config.vocab_size` is 300, but the weights have 640 rows in the embedding table
-        /language_config/rms_norm_eps 0
-            `…/config.json`: `language_config.rms_norm_eps` is 0; it should be a number, 1e-12 to 0.01
-        /language_config/rms_norm_eps 10
-            `…/config.json`: `language_config.rms_norm_eps` is 10; it should be a number, 1e-12 to 0.01
-        /language_config/rope_theta 0
-            `…/config.json`: `language_config.rope_theta` is 0; it should be a number, 1.0 to 1000000000000.0
-        /language_config/rope_scaling {"factor":2,"type":"linear"}
-            `…/config.json`: `language_config.rope_scaling.type` is "linear"; it should be "default"; nothing else is supported
-        /language_config/rope_scaling {"rope_type":"yarn"}
-            `…/config.json`: `language_config.rope_scaling.rope_type` is "yarn"; it should be "default"; nothing else is supported
-        /language_config/hidden_act "gelu"
-            `…/config.json`: `language_config.hidden_act` is "gelu"; it should be "silu"; nothing else is supported
-        /language_config/attention_bias true
-            `…/config.json`: `language_config.attention_bias` is true; it should be false; nothing else is supported
-        /language_config/mlp_bias true
-            `…/config.json`: `language_config.mlp_bias` is true; it should be false; nothing else is supported
-        /language_config/model_type "mixtral"
-            `…/config.json`: `language_config.model_type` is "mixtral"; it should be "llama"; nothing else is supported
-        /language_config/logits_scaling 8
-            `…/config.json`: `language_config.logits_scaling` is 8, and nothing is known of this setting
-        /language_config/quantization_config {"quant_method":"awq"}
-            `…/config.json`: `language_config.quantization_config` is {"quant_method":"awq"}; it should be absent; it is not supported
-    "#]],
+            /language_config/num_hidden_layers 0
+                `…/config.json`: `language_config.num_hidden_layers` is 0; it should be a whole number, 1 to 1024
+            /language_config/num_hidden_layers "12"
+                `…/config.json`: `language_config.num_hidden_layers` is "12"; it should be a whole number, 1 to 1024
+            /language_config/num_hidden_layers 3.7
+                `…/config.json`: `language_config.num_hidden_layers` is 3.7; it should be a whole number, 1 to 1024
+            /language_config/num_hidden_layers 1000000000
+                `…/config.json`: `language_config.num_hidden_layers` is 1000000000; it should be a whole number, 1 to 1024
+            /language_config/num_hidden_layers true
+                `…/config.json`: `language_config.num_hidden_layers` is true; it should be a whole number, 1 to 1024
+            /language_config/num_hidden_layers 1
+                9 tensors of the checkpoint were not used: `language_model.model.layers.1.input_layernorm.weight`, `language_model.model.layers.1.mlp.down_proj.weight`, `language_model.model.layers.1.mlp.gate_proj.weight`, `language_model.model.layers.1.mlp.up_proj.weight`, `language_model.model.layers.1.post_attention_layernorm.weight`, …
+            /language_config/num_hidden_layers 3
+                tensor `language_model.model.layers.2.input_layernorm.weight` is missing
+            /language_config/num_attention_heads 7
+                `…/config.json`: `language_config.num_key_value_heads` is 4; it should be a divisor of num_attention_heads = 7
+            /language_config/num_key_value_heads 3
+                `…/config.json`: `language_config.num_key_value_heads` is 3; it should be a divisor of num_attention_heads = 4
+            /language_config/num_key_value_heads 8
+                `…/config.json`: `language_config.num_key_value_heads` is 8; it should be a whole number, 1 to 4
+            /language_config/head_dim 12
+                `…/config.json`: `language_config.head_dim` is 12; it should be a multiple of 8
+            /language_config/head_dim 16
+                tensor `language_model.model.layers.0.self_attn.q_proj.weight` has shape [96, 96]; it should be [64, 96]
+            /language_config/vocab_size 641
+                `…/config.json`: `language_config.vocab_size` is 641, but the weights have 640 rows in the embedding table
+            /language_config/vocab_size 300
+                `…/config.json`: `language_config.vocab_size` is 300, but the weights have 640 rows in the embedding table
+            /language_config/rms_norm_eps 0
+                `…/config.json`: `language_config.rms_norm_eps` is 0; it should be a number, 1e-12 to 0.01
+            /language_config/rms_norm_eps 10
+                `…/config.json`: `language_config.rms_norm_eps` is 10; it should be a number, 1e-12 to 0.01
+            /language_config/rope_theta 0
+                `…/config.json`: `language_config.rope_theta` is 0; it should be a number, 1.0 to 1000000000000.0
+            /language_config/rope_scaling {"factor":2,"type":"linear"}
+                `…/config.json`: `language_config.rope_scaling.type` is "linear"; it should be "default"; nothing else is supported
+            /language_config/rope_scaling {"rope_type":"yarn"}
+                `…/config.json`: `language_config.rope_scaling.rope_type` is "yarn"; it should be "default"; nothing else is supported
+            /language_config/hidden_act "gelu"
+                `…/config.json`: `language_config.hidden_act` is "gelu"; it should be "silu"; nothing else is supported
+            /language_config/attention_bias true
+                `…/config.json`: `language_config.attention_bias` is true; it should be false; nothing else is supported
+            /language_config/mlp_bias true
+                `…/config.json`: `language_config.mlp_bias` is true; it should be false; nothing else is supported
+            /language_config/model_type "mixtral"
+                `…/config.json`: `language_config.model_type` is "mixtral"; it should be "llama"; nothing else is supported
+            /language_config/logits_scaling 8
+                `…/config.json`: `language_config.logits_scaling` is 8, of which nothing is known
+            /language_config/quantization_config {"quant_method":"awq"}
+                `…/config.json`: `language_config.quantization_config` is {"quant_method":"awq"}; it should be absent; it is not supported
+        "#]],
     );
 }
 
@@ -351,7 +351,7 @@ fn the_other_networks() {
             /quantization_config {"quant_method":"awq"}
                 `…/config.json`: `quantization_config` is {"quant_method":"awq"}; it should be absent; it is not supported
             /residual_multiplier 0.5
-                `…/config.json`: `residual_multiplier` is 0.5, and nothing is known of this setting
+                `…/config.json`: `residual_multiplier` is 0.5, of which nothing is known
             /vision_config/params/image_size 65
                 `…/config.json`: `vision_config.params.image_size` is 65; it should be a multiple of the patches, which are 16 wide
             /vision_config/params/image_size 32
@@ -393,7 +393,7 @@ fn the_other_networks() {
             /text_config/rope_parameters/rope_type "yarn"
                 `…/config.json`: `text_config.rope_parameters.rope_type` is "yarn"; it should be "default"; nothing else is supported
             /text_config/rope_parameters/partial_rotary_factor 0.5
-                `…/config.json`: `text_config.rope_parameters.partial_rotary_factor` is 0.5, and nothing is known of this setting
+                `…/config.json`: `text_config.rope_parameters.partial_rotary_factor` is 0.5, of which nothing is known
         "#]],
     );
 }
