@@ -1,5 +1,6 @@
 //! Files that appear when they are complete, and the names of several.
 
+use std::error::Error as _;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -26,8 +27,8 @@ impl Pattern {
     ///
     /// # Errors
     ///
-    /// Where a name does not end in `.png`, or a file is there already and `force` does not say
-    /// that it may be replaced.
+    /// Where a name does not end in `.png`, a file is there already and `force` does not say that
+    /// it may be replaced, or none can be written there: all that before the work.
     pub(crate) fn named(text: &str, count: usize, force: bool) -> Result<Self, Failure> {
         let Some(stem) = text.strip_suffix(".png").or(text.strip_suffix(".PNG")) else {
             let message = format!("`{text}` should end in .png; pictures are written as PNG");
@@ -41,19 +42,23 @@ impl Pattern {
         let pattern = Self { text, force };
         match pattern.taken(count) {
             Some(path) if !force => Err(Failure::Exists { path }),
-            _ => Ok(pattern),
+            _ => pattern.writable(count),
         }
     }
 
     /// The names of `count` pictures: `{stem}.png` if no such file is there yet, else
     /// `{stem}-2.png`, `{stem}-3.png` and so on.
-    pub(crate) fn free(stem: &str, count: usize) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// Where none can be written there.
+    pub(crate) fn free(stem: &str, count: usize) -> Result<Self, Failure> {
         let mut text = format!("{stem}.png");
         let mut run = 1_u64;
         loop {
             let pattern = Self { text, force: false };
             if pattern.taken(count).is_none() {
-                return pattern;
+                return pattern.writable(count);
             }
             run += 1;
             text = format!("{stem}-{run}.png");
@@ -76,6 +81,14 @@ impl Pattern {
         let path = self.path(i);
         picture::write(&path, picture, history, self.force)?;
         Ok(path)
+    }
+
+    /// These names, if files can be made beside them.
+    fn writable(self, count: usize) -> Result<Self, Failure> {
+        for path in (0..count).map(|i| self.path(i)) {
+            beside(&path).map_err(|source| Failure::Write { path, source })?;
+        }
+        Ok(self)
     }
 
     fn taken(&self, count: usize) -> Option<PathBuf> {
@@ -128,7 +141,17 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
         // As files usually are: the user's mask takes away what others may not do.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    builder.tempfile_in(folder)
+    builder.tempfile_in(folder).map_err(without_its_name)
+}
+
+/// What the system said, without the name that only this program knows.
+fn without_its_name(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|named| named.source());
+    let inner = inner.and_then(|inner| inner.downcast_ref::<io::Error>());
+    match inner.and_then(io::Error::raw_os_error) {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => error,
+    }
 }
 
 #[cfg(test)]
@@ -147,7 +170,13 @@ mod tests {
         assert_eq!(name("fox.png", 1), "fox.png");
         assert_eq!(name("fox.png", 3), "fox-2.png");
         assert_eq!(name("{n}-fox.png", 3), "3-fox.png");
-        assert_eq!(name("{i}/{i}.png", 11), "10.png");
+        let nowhere = dir.path().join("no/fox.png");
+        let error = Pattern::named(nowhere.to_str().unwrap(), 1, false).unwrap_err();
+        let error = format!("{:#}", anyhow::Error::from(error));
+        assert!(
+            error.contains("fox.png`: ") && !error.contains(".janus-"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -167,7 +196,7 @@ mod tests {
         write(&path, true, |file| file.write_all(b"new")).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         let stem = dir.path().join("fox");
-        let free = Pattern::free(stem.to_str().unwrap(), 1);
+        let free = Pattern::free(stem.to_str().unwrap(), 1).unwrap();
         assert_eq!(free.path(0), dir.path().join("fox-2.png"));
     }
 

@@ -91,7 +91,7 @@ impl fmt::Display for Reason {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let columns = Columns::of(&self.rows);
+        let columns = Columns::of(self);
         columns.heading(f)?;
         for row in &self.rows {
             columns.row(f, row)?;
@@ -120,11 +120,16 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(rows: &[Row]) -> Self {
-        let widest = |width: fn(&Row) -> usize| rows.iter().map(width).max().unwrap_or(0);
+    fn of(report: &Report) -> Self {
+        let compared = report.rows.iter().map(|row| row.name.len());
+        let others = report.not_checked.iter().map(|it| it.name.len());
+        let shapes = report
+            .rows
+            .iter()
+            .map(|row| format!("{:?}", row.shape).len());
         Self {
-            name: widest(|row| row.name.len()).max("tensor".len()),
-            shape: widest(|row| format!("{:?}", row.shape).len()).max("shape".len()),
+            name: compared.chain(others).max().unwrap_or(0),
+            shape: shapes.max().unwrap_or(0),
         }
     }
 

@@ -187,7 +187,7 @@ impl Chat<'_> {
             params: self.janus.image_params(self.seed),
         };
         let mut drawn = drawing.draw(&mut self.janus, self.context, |_, _| Ok(()))?;
-        let files = Pattern::free(&format!("janus-chat-{}", self.seed), 1);
+        let files = Pattern::free(&format!("janus-chat-{}", self.seed), 1)?;
         let picture = drawn.pictures.swap_remove(0);
         let history = drawing.history(&self.model, 0, &drawn.tokens[0]);
         let file = files.write(0, &picture, &history)?;

@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let begun = Instant::now();
     let file = match &args.out {
         Some(name) => Pattern::named(name, 1, args.force)?,
-        None => Pattern::free("janus-demo", 1),
+        None => Pattern::free("janus-demo", 1)?,
     };
     let mut janus = Model::open(None, context)?.janus(context)?;
     let mut sheet = ContactSheet::new();

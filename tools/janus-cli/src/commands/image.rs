@@ -81,7 +81,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     args.sampling.at(1.0)?;
     let files = match &args.out {
         Some(pattern) => Pattern::named(pattern, args.images, args.force)?,
-        None => Pattern::free(&format!("janus-{}-{{i}}", args.sampling.seed), args.images),
+        None => Pattern::free(&format!("janus-{}-{{i}}", args.sampling.seed), args.images)?,
     };
 
     let model = Model::open(args.operands.model(), context)?;

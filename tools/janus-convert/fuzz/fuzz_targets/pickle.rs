@@ -1,42 +1,24 @@
-//! Whatever a pickle asks for, opening the archive around it gives a checkpoint or an error.
+//! Whatever a pickle asks for, opening and reading the archive around it gives values or an error.
 #![no_main]
 
-use std::cell::RefCell;
-use std::io::{Cursor, Write};
+#[path = "../../tests/hostile/reading.rs"]
+mod reading;
+#[allow(dead_code, reason = "the cases of the test need more of it")]
+#[path = "../../tests/hostile/zip.rs"]
+mod zip;
 
-use janus_convert::checkpoint::Checkpoint;
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipWriter};
-
-/// Bytes of the one storage that the pickle may speak of.
-const STORAGE: usize = 256;
+use zip::Entry;
 
 thread_local! {
-    static DIR: RefCell<TempDir> = RefCell::new(TempDir::new().expect("a directory"));
-}
-
-/// A file as `torch.save` writes it, around a pickle.
-fn archive(pickle: &[u8]) -> zip::result::ZipResult<Vec<u8>> {
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-    for (name, content) in [
-        ("archive/data.pkl", pickle),
-        ("archive/byteorder", b"little".as_slice()),
-        ("archive/data/0", [0; STORAGE].as_slice()),
-        ("archive/version", b"3\n".as_slice()),
-    ] {
-        zip.start_file(name, stored)?;
-        zip.write_all(content)?;
-    }
-    Ok(zip.finish()?.into_inner())
+    static DIR: TempDir = TempDir::new().expect("a directory");
 }
 
 fuzz_target!(|pickle: &[u8]| {
-    DIR.with_borrow(|dir| {
-        let file = archive(pickle).expect("an archive");
-        std::fs::write(dir.path().join("pytorch_model.bin"), file).expect("room for a file");
-        let _ = Checkpoint::open(dir.path());
-    });
+    let file = zip::archive(&[
+        Entry::new("m/data.pkl", pickle),
+        Entry::new("m/data/0", [0; 24]),
+    ]);
+    DIR.with(|dir| drop(reading::read_all(dir.path(), "pytorch_model.bin", &file)));
 });

@@ -11,9 +11,11 @@ mod pickle_opcodes;
 mod pickle_tensors;
 mod pickler;
 mod random;
+mod reading;
 mod safetensors;
 mod safetensors_header;
 mod safetensors_tensors;
+mod seeds;
 mod shards;
 mod zip;
 

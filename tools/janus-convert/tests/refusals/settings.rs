@@ -1,177 +1,11 @@
-//! Checkpoints that are not converted, and what is said of them.
-
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod common;
+//! Settings that are damaged, out of range or of another model.
 
 use std::fmt::Write;
-use std::fs;
 
-use common::{Alteration, Altered, Tensor, chain};
 use expect_test::{Expect, expect};
-use janus_convert::{ConvertOptions, convert};
 use serde_json::{Value, json};
 
-/// Converts an altered copy; it must fail, leave nothing, and say why.
-#[track_caller]
-fn refusal(layout: &str, alter: impl FnOnce(&Altered)) -> String {
-    let checkpoint = Altered::copy(layout);
-    alter(&checkpoint);
-    let result = convert(
-        &checkpoint.released(),
-        &checkpoint.out(),
-        &ConvertOptions::default(),
-    );
-    assert!(
-        checkpoint.around().is_empty(),
-        "{result:?} left {:?}",
-        checkpoint.around()
-    );
-    let message = result.map_or_else(|error| chain(&error), |_| "it was converted".to_owned());
-    let place = checkpoint
-        .released()
-        .canonicalize()
-        .unwrap()
-        .display()
-        .to_string();
-    message.replace(&place, "…")
-}
-
-#[track_caller]
-fn check(layout: &str, alter: impl FnOnce(&Altered), expected: &str) {
-    assert_eq!(refusal(layout, alter), expected);
-}
-
-#[test]
-fn tensors() {
-    let scale = || Tensor {
-        dtype: "BF16".to_owned(),
-        shape: vec![1],
-        bytes: vec![0; 2],
-    };
-    check(
-        "released",
-        |c| {
-            c.tensors(|t| drop(t.remove("language_model.model.norm.weight")));
-        },
-        "tensor `language_model.model.norm.weight` is missing",
-    );
-    check(
-        "transformers",
-        |c| {
-            c.tensors(|t| drop(t.remove("model.vision_model.encoder.layers.1.mlp.fc2.bias")));
-        },
-        "tensor `model.vision_model.encoder.layers.1.mlp.fc2.bias` is missing",
-    );
-    check(
-        "released",
-        |c| {
-            c.tensors(|t| drop(t.insert("language_model.scale".to_owned(), scale())));
-        },
-        "1 tensors of the checkpoint were not used: `language_model.scale`",
-    );
-    check(
-        "released",
-        |c| {
-            c.tensors(|t| t.get_mut("gen_head.vision_head.bias").unwrap().shape = vec![64, 2]);
-        },
-        "tensor `gen_head.vision_head.bias` has shape [64, 2]; it should be [128]",
-    );
-    check(
-        "released",
-        |c| {
-            c.tensors(|t| "I16".clone_into(&mut t.get_mut("aligner.layers.0.bias").unwrap().dtype));
-        },
-        "tensor `aligner.layers.0.bias` has type I16; weights are F32, F16 or BF16",
-    );
-    check(
-        "released",
-        |c| {
-            c.tensors(|t| {
-                let conv = t
-                    .get_mut("gen_vision_model.decoder.conv_in.weight")
-                    .unwrap();
-                conv.shape = vec![0, 32, 3, 3];
-                conv.bytes.clear();
-            });
-        },
-        "tensor `gen_vision_model.decoder.conv_in.weight` has shape [0, 32, 3, 3]; axis 0 should be 1 or more",
-    );
-}
-
-/// Gives tensors whose names begin with `from` names that begin with `to`.
-fn rename(checkpoint: &Altered, from: &str, to: &str) {
-    checkpoint.tensors(|tensors| {
-        let names: Vec<_> = tensors
-            .keys()
-            .filter(|name| name.starts_with(from))
-            .cloned()
-            .collect();
-        for name in names {
-            let tensor = tensors.remove(&name).unwrap();
-            tensors.insert(name.replacen(from, to, 1), tensor);
-        }
-    });
-}
-
-#[test]
-fn structures() {
-    let cases = [
-        ("vision_model.vision_tower.blocks.0.", "elsewhere."),
-        (
-            "vision_model.vision_tower.blocks.1.",
-            "vision_model.vision_tower.blocks.2.",
-        ),
-        (
-            "gen_vision_model.decoder.conv_blocks.0.",
-            "gen_vision_model.decoder.conv_blocks.9.",
-        ),
-        (
-            "gen_vision_model.decoder.conv_blocks.4.",
-            "gen_vision_model.decoder.conv_blocks.9.",
-        ),
-        (
-            "gen_vision_model.decoder.conv_blocks.3.res.0.nin_shortcut.",
-            "elsewhere.",
-        ),
-        (
-            "gen_vision_model.encoder.conv_blocks.0.downsample.",
-            "elsewhere.",
-        ),
-        ("gen_aligner.layers.0.", "gen_aligner.layers.1."),
-    ];
-    let mut text = String::new();
-    for (from, to) in cases {
-        let message = refusal("released", |c| rename(c, from, to));
-        writeln!(text, "{from} → {to}\n    {message}").unwrap();
-    }
-    expect![[r#"
-        vision_model.vision_tower.blocks.0. → elsewhere.
-            tensor `vision_model.vision_tower.blocks.0.mlp.fc1.weight` is missing
-        vision_model.vision_tower.blocks.1. → vision_model.vision_tower.blocks.2.
-            12 tensors of the checkpoint were not used: `vision_model.vision_tower.blocks.2.attn.proj.bias`, `vision_model.vision_tower.blocks.2.attn.proj.weight`, `vision_model.vision_tower.blocks.2.attn.qkv.bias`, `vision_model.vision_tower.blocks.2.attn.qkv.weight`, `vision_model.vision_tower.blocks.2.mlp.fc1.bias`, …
-        gen_vision_model.decoder.conv_blocks.0. → gen_vision_model.decoder.conv_blocks.9.
-            `gen_vision_model.decoder` has 0 levels; it should have 1 or more, between which 64 pixels can be halved
-        gen_vision_model.decoder.conv_blocks.4. → gen_vision_model.decoder.conv_blocks.9.
-            64 tensors of the checkpoint were not used: `gen_vision_model.decoder.conv_blocks.3.upsample.conv.bias`, `gen_vision_model.decoder.conv_blocks.3.upsample.conv.weight`, `gen_vision_model.decoder.conv_blocks.9.res.0.conv1.bias`, `gen_vision_model.decoder.conv_blocks.9.res.0.conv1.weight`, `gen_vision_model.decoder.conv_blocks.9.res.0.conv2.bias`, …
-        gen_vision_model.decoder.conv_blocks.3.res.0.nin_shortcut. → elsewhere.
-            tensor `gen_vision_model.decoder.conv_blocks.3.res.0.nin_shortcut.weight` is missing
-        gen_vision_model.encoder.conv_blocks.0.downsample. → elsewhere.
-            tensor `gen_vision_model.encoder.conv_blocks.0.downsample.conv.weight` is missing
-        gen_aligner.layers.0. → gen_aligner.layers.1.
-            `…/config.json`: `gen_aligner_config.params.depth` is 2, but the weights have 0 linear layers
-    "#]].assert_eq(&text);
-}
-
-/// What is said of a file of which one field is set (or, with `null`, removed) in each case.
-fn check_fields(file: &str, cases: &[(&str, &str, Value)], expected: &Expect) {
-    let mut text = String::new();
-    for (layout, pointer, value) in cases {
-        let message = refusal(layout, |c| c.set(file, pointer, value.clone()));
-        writeln!(text, "{pointer} {value}\n    {message}").unwrap();
-    }
-    expected.assert_eq(&text);
-}
+use crate::refusal;
 
 #[test]
 fn the_language_model() {
@@ -399,58 +233,6 @@ fn the_other_networks() {
 }
 
 #[test]
-fn pictures_in_a_prompt() {
-    let cases = [("released", "/num_image_tokens", json!(576))];
-    check_fields(
-        "processor_config.json",
-        &cases,
-        &expect![[r#"
-        /num_image_tokens 576
-            `…/processor_config.json`: `num_image_tokens` is 576, but the weights have 16 patches in a picture
-    "#]],
-    );
-}
-
-#[cfg(unix)]
-#[test]
-fn links_and_pipes() {
-    use std::os::unix::fs::symlink;
-    let cases: [(&str, Alteration<'_>); 3] = [
-        ("a link to a file elsewhere", &|c| {
-            fs::write(c.released().with_file_name("secret"), "of another user").unwrap();
-            symlink("../secret", c.released().join("LICENSE")).unwrap();
-        }),
-        ("a link to a directory", &|c| {
-            fs::remove_file(c.released().join("config.json")).unwrap();
-            symlink(".", c.released().join("config.json")).unwrap();
-        }),
-        ("a device", &|c| {
-            fs::remove_file(c.released().join("config.json")).unwrap();
-            symlink("/dev/zero", c.released().join("config.json")).unwrap();
-        }),
-    ];
-    let mut text = String::new();
-    for (case, alter) in cases {
-        let checkpoint = Altered::copy("released");
-        alter(&checkpoint);
-        let options = ConvertOptions::default();
-        let error = convert(&checkpoint.released(), &checkpoint.out(), &options).unwrap_err();
-        let place = checkpoint.released().canonicalize().unwrap();
-        let place = place.parent().unwrap().display().to_string();
-        writeln!(text, "{case}\n    {}", chain(&error).replace(&place, "…")).unwrap();
-        assert!(!checkpoint.out().exists());
-    }
-    expect![[r#"
-        a link to a file elsewhere
-            `LICENSE` is a link to `…/secret`, outside of the checkpoint's directory; put a copy in its place
-        a link to a directory
-            `config.json` is a directory, a pipe or a device, not a regular file
-        a device
-            `config.json` is a link to `/dev/zero`, outside of the checkpoint's directory; put a copy in its place
-    "#]].assert_eq(&text);
-}
-
-#[test]
 fn the_preparation_of_pictures() {
     let cases = [
         ("released", "/image_size", json!(0)),
@@ -502,90 +284,24 @@ fn the_preparation_of_pictures() {
 }
 
 #[test]
-fn files() {
-    let path =
-        |name: &'static str| move |c: &Altered| fs::remove_file(c.released().join(name)).unwrap();
-    let cases: [(&str, Alteration<'_>); 16] = [
-        ("no weights", &path("model.safetensors")),
-        ("no configuration", &path("config.json")),
-        ("no preparation", &path("preprocessor_config.json")),
-        ("no tokenizer", &path("tokenizer.json")),
-        ("an empty file", &|c| c.write("config.json", b"")),
-        ("a list", &|c| c.write("config.json", b"[]")),
-        ("a byte order mark", &|c| {
-            c.write("config.json", b"\xef\xbb\xbf{}")
-        }),
-        ("a key twice", &|c| {
-            c.write("config.json", br#"{"a": {"b": 1, "b": 2}}"#)
-        }),
-        ("deep", &|c| c.write("config.json", &[b'['; 100_000])),
-        ("large", &|c| c.write("config.json", &[b' '; 2 << 20])),
-        ("no special token", &|c| {
-            let text = fs::read_to_string(c.released().join("tokenizer.json")).unwrap();
-            c.write(
-                "tokenizer.json",
-                text.replace("<｜▁pad▁｜>", "<pad>").as_bytes(),
-            );
-        }),
-        ("an id twice", &|c| {
-            c.write(
-                "tokenizer.json",
-                br#"{"model": {"vocab": {"a": 1, "b": 1}}}"#,
-            );
-        }),
-        ("an id without an embedding", &|c| {
-            c.write("tokenizer.json", br#"{"model": {"vocab": {"a": 640}}}"#);
-        }),
-        ("an id that is no number", &|c| {
-            c.write("tokenizer.json", br#"{"model": {"vocab": {"a": -1}}}"#);
-        }),
-        ("a token twice", &|c| {
-            c.write(
-                "tokenizer.json",
-                br#"{"model": {"vocab": {"a": 1, "a": 2}}}"#,
-            );
-        }),
-        ("an added token without text", &|c| {
-            let tokens = br#"{"added_tokens": [{"id": 3, "content": ""}], "model": {"vocab": {}}}"#;
-            c.write("tokenizer.json", tokens);
-        }),
-    ];
+fn pictures_in_a_prompt() {
+    let cases = [("released", "/num_image_tokens", json!(576))];
+    check_fields(
+        "processor_config.json",
+        &cases,
+        &expect![[r#"
+        /num_image_tokens 576
+            `…/processor_config.json`: `num_image_tokens` is 576, but the weights have 16 patches in a picture
+    "#]],
+    );
+}
+
+/// What is said of a file of which one field is set (or, with `null`, removed) in each case.
+fn check_fields(file: &str, cases: &[(&str, &str, Value)], expected: &Expect) {
     let mut text = String::new();
-    for (case, alter) in cases {
-        writeln!(text, "{case}\n    {}", refusal("released", alter)).unwrap();
+    for (layout, pointer, value) in cases {
+        let message = refusal(layout, |c| c.set(file, pointer, value.clone()));
+        writeln!(text, "{pointer} {value}\n    {message}").unwrap();
     }
-    expect![[r#"
-        no weights
-            no weights in `…`: expected model.safetensors, model.safetensors.index.json, diffusion_pytorch_model.safetensors, pytorch_model.bin, pytorch_model.bin.index.json, diffusion_pytorch_model.bin
-        no configuration
-            cannot read `…/config.json`: NotFound
-        no preparation
-            cannot read `…/preprocessor_config.json`: NotFound
-        no tokenizer
-            cannot read `…/tokenizer.json`: NotFound
-        an empty file
-            cannot parse `…/config.json`: EOF while parsing a value at line 1 column 0
-        a list
-            cannot parse `…/config.json`: a list is not an object
-        a byte order mark
-            cannot parse `…/config.json`: expected value at line 1 column 1
-        a key twice
-            cannot parse `…/config.json`: key `b` is there twice at line 1 column 22
-        deep
-            cannot parse `…/config.json`: recursion limit exceeded at line 1 column 128
-        large
-            `…/config.json` is larger than 1048576 bytes
-        no special token
-            `…/tokenizer.json` has no token `<｜▁pad▁｜>`
-        an id twice
-            `…/tokenizer.json`: `id` is 1 for two tokens; it should be another for each
-        an id without an embedding
-            `…/tokenizer.json`: `id` is 640 for one token; it should be below the model's vocab_size = 640
-        an id that is no number
-            cannot parse `…/tokenizer.json`: invalid value: integer `-1`, expected u32 at line 1 column 28
-        a token twice
-            cannot parse `…/tokenizer.json`: key `a` is there twice at line 1 column 36
-        an added token without text
-            `…/tokenizer.json`: `content` is empty in added token 3; it should be a text
-    "#]].assert_eq(&text);
+    expected.assert_eq(&text);
 }
