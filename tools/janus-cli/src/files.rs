@@ -1,6 +1,5 @@
 //! Files that appear when they are complete, and the names of several.
 
-use std::error::Error as _;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -146,11 +145,9 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
 
 /// What the system said, without the name that only this program knows.
 fn without_its_name(error: io::Error) -> io::Error {
-    let inner = error.get_ref().and_then(|named| named.source());
-    let inner = inner.and_then(|inner| inner.downcast_ref::<io::Error>());
-    match inner.and_then(io::Error::raw_os_error) {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => error,
+    match error.raw_os_error() {
+        Some(_) => error,
+        None => error.kind().into(),
     }
 }
 

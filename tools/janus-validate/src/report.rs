@@ -113,6 +113,9 @@ impl fmt::Display for Report {
     }
 }
 
+/// Names may be of any length; a longer one breaks its line of the table only.
+const MAX_NAME_WIDTH: usize = 32;
+
 /// Widths of the columns that differ from table to table.
 struct Columns {
     name: usize,
@@ -128,7 +131,11 @@ impl Columns {
             .iter()
             .map(|row| format!("{:?}", row.shape).len());
         Self {
-            name: compared.chain(others).max().unwrap_or(0),
+            name: compared
+                .chain(others)
+                .max()
+                .unwrap_or(0)
+                .min(MAX_NAME_WIDTH),
             shape: shapes.max().unwrap_or(0),
         }
     }
@@ -193,5 +200,44 @@ impl fmt::Display for Shortest {
             true => narrow.fmt(f),
             false => self.0.fmt(f),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_any_length_is_told() {
+        let name = "z".repeat(100_000);
+        let report = Report {
+            rows: vec![Row {
+                name: "vq_tokens".to_owned(),
+                graphs: vec![GraphKind::VqEncoder],
+                shape: vec![2, 16],
+                relative_error: 0.5,
+                max_abs: MaxAbs {
+                    value: 3.0,
+                    at: vec![1, 4],
+                    found: 120.0,
+                    expected: 117.0,
+                },
+                differing: Some(2),
+                tolerance: 0.0,
+                passed: false,
+            }],
+            not_checked: vec![NotChecked {
+                name: name.clone(),
+                reason: Reason::Unknown,
+            }],
+        };
+        let expected = [
+            "      tensor                            shape    relative error  at most  largest difference",
+            "FAIL  vq_tokens                         [2, 16]  2 differ        0        3.00e0 at [1, 4]: 120 for 117",
+            "      computed by vq_encoder",
+            &format!("      {name}  not checked: there is no formula of this name"),
+            "0 of 1 tensors within tolerance",
+        ];
+        assert_eq!(report.to_string(), expected.join("\n"));
     }
 }
