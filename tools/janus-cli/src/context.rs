@@ -85,7 +85,10 @@ impl Context {
         let bar: RefCell<Option<Progress>> = RefCell::new(None);
         work(&|step| {
             let mut bar = bar.borrow_mut();
-            let bar = bar.get_or_insert_with(|| Progress::bytes("fetching ONNX Runtime", self));
+            let bar = bar.get_or_insert_with(|| {
+                self.note("fetching the ONNX Runtime library, once");
+                Progress::bytes("fetching", self)
+            });
             show(bar, step);
         })
     }
@@ -128,8 +131,8 @@ fn show(bar: &mut Progress, step: Step<'_>) {
             received,
             total,
         } => {
-            bar.describe(&format!("fetching {file}"));
             bar.set(received, total);
+            bar.describe(&format!("fetching {file}"));
         }
         Step::Unpacking { file } => bar.describe(&format!("unpacking {file}")),
         _ => {}

@@ -50,11 +50,11 @@ pub(crate) fn convert(
     let _steps = interrupt::steps();
     let mut bar = Progress::bytes("reading", context);
     convert_with_progress(checkpoint, out, options, &mut |progress| {
+        bar.set(progress.done, progress.total);
         match progress.stage {
             Stage::Hashing => bar.describe("reading"),
             Stage::Writing(graph) => bar.describe(&format!("writing {graph}")),
         }
-        bar.set(progress.done, progress.total);
         match interrupt::asked() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),

@@ -46,13 +46,12 @@ impl Progress {
         let quiet = context.global.quiet;
         let terminal = io::stderr().is_terminal();
         let bar = match terminal && !quiet {
-            true => ProgressBar::new(0),
+            true => ProgressBar::new(0).with_message(what.to_owned()),
             false => ProgressBar::hidden(),
         };
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }
-        bar.set_message(what.to_owned());
         Self {
             bar,
             what: what.to_owned(),

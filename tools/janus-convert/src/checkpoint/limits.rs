@@ -31,14 +31,14 @@ pub(super) const ENTRIES: u64 = 200_000;
 /// Bytes of a pickle.
 pub(super) const PICKLE: u64 = 64 << 20;
 
-/// Values on a pickle's stack at one time.
-pub(super) const STACK: usize = 1 << 20;
+/// Values and marks that a pickle puts on its stack in all; what is in a container was there before.
+pub(super) const VALUES: usize = 1 << 22;
 
 /// Containers, texts and tensors that a pickle makes.
-pub(super) const OBJECTS: usize = 1 << 21;
+pub(super) const OBJECTS: usize = 1 << 20;
 
 /// Memo entries of a pickle.
-pub(super) const MEMO: usize = 1 << 21;
+pub(super) const MEMO: usize = 1 << 20;
 
 /// Bytes of a line of a text pickle.
 pub(super) const LINE: usize = 4096;

@@ -149,16 +149,22 @@ fn b09_values_that_hold_themselves_or_too_much() {
         &expect![[r#"Malformed: dictionary: it holds a tuple, not a dictionary"#]],
     );
     check_pickle(
-        &vec![b'N'; 2_000_000],
-        &expect![[r#"Refused: pickle: at byte 1048576: more than 1048576 values on the stack"#]],
+        &vec![b'N'; 5_000_000],
+        &expect![[r#"Refused: pickle: at byte 4194304: more than 4194304 values"#]],
     );
     check_pickle(
-        &vec![b'('; 2_000_000],
-        &expect![[r#"Refused: pickle: at byte 1048576: more than 1048576 values on the stack"#]],
+        &vec![b'('; 5_000_000],
+        &expect![[r#"Refused: pickle: at byte 4194304: more than 4194304 values"#]],
     );
     check_pickle(
         &b"]0".repeat(2_200_000),
-        &expect![[r#"Refused: pickle: at byte 4194304: more than 2097152 objects"#]],
+        &expect![[r#"Refused: pickle: at byte 2097152: more than 1048576 objects"#]],
+    );
+    // A list that grows without the stack ever being high.
+    let batch = join(&[b"(", &[b'N'; 1000], b"e"]);
+    check_pickle(
+        &join(&[b"]", &batch.repeat(5000)]),
+        &expect![[r#"Refused: pickle: at byte 4198494: more than 4194304 values"#]],
     );
 }
 

@@ -133,9 +133,9 @@ impl PickleProblem {
         what: "bytes in a line",
         limit: limits::LINE,
     };
-    pub(super) const STACK: Self = Self::Limit {
-        what: "values on the stack",
-        limit: limits::STACK,
+    pub(super) const VALUES: Self = Self::Limit {
+        what: "values",
+        limit: limits::VALUES,
     };
     pub(super) const OBJECTS: Self = Self::Limit {
         what: "objects",

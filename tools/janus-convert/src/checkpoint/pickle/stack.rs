@@ -12,13 +12,13 @@ pub(super) struct Stack {
     values: Vec<Value>,
     /// Heights at which a mark was set.
     marks: Vec<usize>,
+    /// Values and marks that were put here so far.
+    pushed: usize,
 }
 
 impl Stack {
     pub(super) fn push(&mut self, value: Value) -> Result<()> {
-        if self.values.len() == limits::STACK {
-            return Err(PickleProblem::STACK);
-        }
+        self.count()?;
         self.values.push(value);
         Ok(())
     }
@@ -38,9 +38,7 @@ impl Stack {
     }
 
     pub(super) fn mark(&mut self) -> Result<()> {
-        if self.marks.len() == limits::STACK {
-            return Err(PickleProblem::STACK);
-        }
+        self.count()?;
         self.marks.push(self.values.len());
         Ok(())
     }
@@ -58,6 +56,15 @@ impl Stack {
             return Ok(());
         }
         self.pop().map(drop)
+    }
+
+    fn count(&mut self) -> Result<()> {
+        self.pushed += 1;
+        if self.pushed > limits::VALUES {
+            Err(PickleProblem::VALUES)
+        } else {
+            Ok(())
+        }
     }
 
     fn floor(&self) -> usize {
