@@ -52,6 +52,23 @@ impl Embeddings {
         Self(self.0.select(Axis(0), &vec![row; times]))
     }
 
+    /// Rows one after the other, as the positions of a single row.
+    pub fn joined(self) -> Self {
+        let (rows, positions, hidden) = self.0.dim();
+        let joined = self.0.into_shape_with_order((1, rows * positions, hidden));
+        Self(joined.expect("as many elements"))
+    }
+
+    /// These positions, then those of as many rows.
+    ///
+    /// # Panics
+    ///
+    /// Where the numbers of rows differ.
+    pub fn followed_by(&self, next: &Self) -> Self {
+        let both = concatenate(Axis(1), &[self.view(), next.view()]);
+        Self(both.expect("as many rows"))
+    }
+
     /// Rows below one another; all need as many positions.
     ///
     /// # Panics
@@ -71,6 +88,17 @@ impl HiddenStates {
     /// The elements, `[rows, positions, hidden]`.
     pub fn view(&self) -> ArrayView3<'_, f32> {
         self.0.view()
+    }
+
+    /// Every position of these, row by row, `[rows, hidden]`.
+    ///
+    /// # Panics
+    ///
+    /// Where `states` is empty.
+    pub fn every_position(states: &[Self]) -> Array2<f32> {
+        let rows = states.iter().flat_map(|states| states.0.outer_iter());
+        let rows: Vec<_> = rows.collect();
+        concatenate(Axis(0), &rows).expect("rows of one width")
     }
 
     /// The last position of every row, `[rows, hidden]`: what the heads read.

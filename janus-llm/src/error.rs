@@ -62,6 +62,23 @@ pub enum Error {
         /// Rows.
         rows: usize,
     },
+    /// New positions are numbered as others are, or beyond the model's context.
+    #[error(
+        "{new} new positions from {position} on, after {past} in the cache; the model holds {limit}"
+    )]
+    Position {
+        /// Number of the first new position.
+        position: usize,
+        /// New positions.
+        new: usize,
+        /// Positions in the cache.
+        past: usize,
+        /// Positions of the model.
+        limit: usize,
+    },
+    /// The model does not draw by image tokens.
+    #[error("the model has no image tokens: it draws by rectified flow")]
+    NoImageTokens,
     /// A token is outside of its vocabulary.
     #[error("{what} {token} is outside of the vocabulary of {limit}")]
     Token {

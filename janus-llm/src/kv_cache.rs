@@ -1,7 +1,7 @@
 //! Keys and values of every position that the transformer has seen.
 
 use janus_runtime::manifest::LanguageConfig;
-use janus_runtime::{Binding, Graph, Resident, tensors};
+use janus_runtime::{Binding, Graph, GraphKind, Resident, Residents, tensors};
 
 use crate::error::{Error, Result};
 
@@ -12,22 +12,18 @@ use crate::error::{Error, Result};
 /// so a row is cut back by setting its length.
 #[derive(Debug)]
 pub struct KvCache {
-    pub(crate) binding: Binding,
+    residents: Residents,
+    /// The graphs that have worked on it.
+    bindings: Vec<(GraphKind, Binding)>,
     pub(crate) lengths: Vec<usize>,
     capacity: usize,
     kv_heads: usize,
     head_dim: usize,
-    tensors: usize,
 }
 
 impl KvCache {
     /// Allocates an empty cache of `rows` sequences of up to `capacity` positions.
-    pub(crate) fn new(
-        decoder: &Graph,
-        config: &LanguageConfig,
-        rows: usize,
-        capacity: usize,
-    ) -> Result<Self> {
+    pub(crate) fn new(config: &LanguageConfig, rows: usize, capacity: usize) -> Result<Self> {
         let context_length = config.context_length;
         if rows == 0 || capacity == 0 || capacity > context_length {
             return Err(Error::CacheSize {
@@ -51,13 +47,26 @@ impl KvCache {
             })
             .collect();
         Ok(Self {
-            binding: decoder.bind(&residents)?,
+            residents: Residents::new(residents)?,
+            bindings: Vec::new(),
             lengths: vec![0; rows],
             capacity,
             kv_heads: config.num_kv_heads,
             head_dim: config.head_dim,
-            tensors: residents.len(),
         })
+    }
+
+    /// The binding of a graph to this cache.
+    pub(crate) fn bound_to(&mut self, graph: &Graph) -> Result<&mut Binding> {
+        let kind = graph.kind();
+        let place = match self.bindings.iter().position(|(bound, _)| *bound == kind) {
+            Some(place) => place,
+            None => {
+                self.bindings.push((kind, graph.bind(&mut self.residents)?));
+                self.bindings.len() - 1
+            }
+        };
+        Ok(&mut self.bindings[place].1)
     }
 
     /// Number of sequences.
@@ -94,7 +103,27 @@ impl KvCache {
     ///
     /// Where one of the rows does not exist.
     pub fn copy_row(&mut self, row: usize, from: &Self, from_row: usize) -> Result<()> {
-        let length = from.lengths[from_row];
+        self.copy_positions(row, from, from_row, from.lengths[from_row])
+    }
+
+    /// Copies the first `length` positions of a row of another cache of the same model over a row
+    /// of this one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CacheFull`] where there are more than this cache's capacity.
+    ///
+    /// # Panics
+    ///
+    /// Where one of the rows does not exist, or the other one is shorter.
+    pub fn copy_positions(
+        &mut self,
+        row: usize,
+        from: &Self,
+        from_row: usize,
+        length: usize,
+    ) -> Result<()> {
+        assert!(length <= from.lengths[from_row], "{length} positions");
         if length > self.capacity {
             return Err(Error::CacheFull {
                 row,
@@ -103,9 +132,9 @@ impl KvCache {
             });
         }
         let (kv_heads, head_dim, capacity) = (self.kv_heads, self.head_dim, self.capacity);
-        for tensor in 0..self.tensors {
-            let source = from.binding.elements(tensor);
-            let target = self.binding.elements_mut(tensor);
+        for tensor in 0..self.residents.len() {
+            let source = from.residents.elements(tensor);
+            let target = self.residents.elements_mut(tensor);
             for head in 0..kv_heads {
                 let read = (from_row * kv_heads + head) * from.capacity * head_dim;
                 let write = (row * kv_heads + head) * capacity * head_dim;

@@ -22,7 +22,7 @@
 //! let tokens = &model.manifest().tokens;
 //! let prompt = [TokenId(tokens.bos), TokenId(tokens.begin_of_image)];
 //! let mut embeds = llm.embed_text(&prompt)?;
-//! for _ in 0..model.manifest().vq.num_tokens() {
+//! for _ in 0..model.manifest().vq()?.num_tokens() {
 //!     let hidden = llm.forward(&embeds, &mut cache)?;
 //!     let logits = llm.image_logits(&hidden.last())?;
 //!     let token = sampler.sample(logits.row(0));
@@ -37,6 +37,8 @@ mod error;
 mod kv_cache;
 mod logits;
 mod model;
+mod prefill;
+mod prefix;
 mod sampling;
 
 pub use embeddings::{Embeddings, HiddenStates};
@@ -44,4 +46,5 @@ pub use error::{Error, Result};
 pub use kv_cache::KvCache;
 pub use logits::Logits;
 pub use model::LanguageModel;
+pub use prefill::Prefill;
 pub use sampling::{Sampler, Sampling};

@@ -1,19 +1,23 @@
 //! The language model: its decoder, both of its embeddings and both of its heads.
 
-use janus_runtime::manifest::{LanguageConfig, VqConfig};
+use janus_runtime::manifest::{DrawingConfig, LanguageConfig};
 use janus_runtime::{
-    Graph, GraphKind, ImageToken, Input, ModelDir, SessionOptions, Token, TokenId, tensors,
+    Graph, GraphKind, ImageToken, Input, LazyGraph, ModelDir, SessionOptions, Token, TokenId,
+    tensors,
 };
-use ndarray::{Array1, Array2, ArrayD, Dimension, arr0};
+use ndarray::{Array1, Array2, ArrayD, Dimension, Ix3, arr0};
 
 use crate::embeddings::{Embeddings, HiddenStates};
 use crate::error::{Error, Result};
 use crate::kv_cache::KvCache;
 use crate::logits::Logits;
+use crate::prefill::MANY;
+use crate::prefix::Prefixes;
 
 /// The autoregressive transformer with its two vocabularies (Janus-Pro §2.1).
 ///
-/// Five graphs: a decoder without heads, two embeddings and two heads. They are apart because
+/// Five graphs: a decoder without heads, two embeddings and two heads; three in a model that has no
+/// image tokens (JanusFlow). They are apart because
 /// ONNX Runtime computes outputs that nobody asks for, so that one graph with both heads would
 /// cost both at every step; and because one pass of the decoder can then serve rows of text and
 /// rows of pictures at once.
@@ -37,27 +41,75 @@ use crate::logits::Logits;
 /// ```
 #[derive(Debug)]
 pub struct LanguageModel {
-    decoder: Graph,
-    embed_tokens: Graph,
-    gen_embed: Graph,
-    lm_head: Graph,
-    gen_head: Graph,
+    decoder: LazyGraph,
+    prefill: Option<LazyGraph>,
+    embed_tokens: LazyGraph,
+    lm_head: LazyGraph,
+    image: Option<ImageVocabulary>,
     config: LanguageConfig,
-    vq: VqConfig,
+    pub(crate) prefixes: Prefixes,
+    /// New positions of a prompt from which on `prefill` runs it.
+    pub(crate) many: usize,
+}
+
+/// What reads and writes image tokens, in a model that draws by them.
+#[derive(Debug)]
+struct ImageVocabulary {
+    gen_embed: LazyGraph,
+    gen_head: LazyGraph,
+    codebook_size: usize,
 }
 
 impl LanguageModel {
-    /// Opens the five graphs of the language model.
+    /// The language model of an export. Each of its graphs is opened when it is first needed.
     pub fn open(model: &ModelDir, options: &SessionOptions) -> Result<Self> {
+        let lazy = |kind| model.lazy_graph(kind, options);
+        let image = match &model.manifest().drawing {
+            DrawingConfig::Tokens(vq) => Some(ImageVocabulary {
+                gen_embed: lazy(GraphKind::GenEmbed)?,
+                gen_head: lazy(GraphKind::GenHead)?,
+                codebook_size: vq.codebook_size,
+            }),
+            DrawingConfig::Flow(_) => None,
+        };
         Ok(Self {
-            decoder: model.graph(GraphKind::LanguageModel, options)?,
-            embed_tokens: model.graph(GraphKind::EmbedTokens, options)?,
-            gen_embed: model.graph(GraphKind::GenEmbed, options)?,
-            lm_head: model.graph(GraphKind::LmHead, options)?,
-            gen_head: model.graph(GraphKind::GenHead, options)?,
+            decoder: lazy(GraphKind::LanguageModel)?,
+            prefill: lazy(GraphKind::Prefill).ok(),
+            embed_tokens: lazy(GraphKind::EmbedTokens)?,
+            lm_head: lazy(GraphKind::LmHead)?,
+            image,
             config: model.manifest().language.clone(),
-            vq: model.manifest().vq.clone(),
+            prefixes: Prefixes::default(),
+            many: MANY,
         })
+    }
+
+    /// Opens what drawing needs now, rather than with the first picture.
+    pub fn open_for_images(&mut self) -> Result<()> {
+        self.decoder.get()?;
+        self.embed_tokens.get()?;
+        match &mut self.image {
+            Some(image) => {
+                image.gen_embed.get()?;
+                image.gen_head.get()?;
+            }
+            // All positions of a picture are run at once.
+            None => {
+                self.prefill.as_mut().map(LazyGraph::get).transpose()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens what answering needs now, rather than with the first question.
+    pub fn open_for_text(&mut self) -> Result<()> {
+        for graph in [&mut self.decoder, &mut self.embed_tokens, &mut self.lm_head]
+            .into_iter()
+            .chain(&mut self.prefill)
+        {
+            graph.get()?;
+        }
+        Ok(())
     }
 
     /// Sizes of the model.
@@ -67,14 +119,14 @@ impl LanguageModel {
 
     /// An empty cache for `rows` sequences of up to `capacity` positions.
     pub fn new_cache(&self, rows: usize, capacity: usize) -> Result<KvCache> {
-        KvCache::new(&self.decoder, &self.config, rows, capacity)
+        KvCache::new(&self.config, rows, capacity)
     }
 
     /// Embeds text, one row: `[1, ids, hidden]`.
     pub fn embed_text(&mut self, ids: &[TokenId]) -> Result<Embeddings> {
         let ids = indices(ids, 1, self.config.vocab_size, "token id")?;
         embed(
-            &mut self.embed_tokens,
+            self.embed_tokens.get()?,
             tensors::INPUT_IDS,
             &ids,
             self.config.hidden_size,
@@ -85,7 +137,7 @@ impl LanguageModel {
     pub fn embed_text_rows(&mut self, ids: &[TokenId]) -> Result<Embeddings> {
         let ids = indices(ids, ids.len(), self.config.vocab_size, "token id")?;
         embed(
-            &mut self.embed_tokens,
+            self.embed_tokens.get()?,
             tensors::INPUT_IDS,
             &ids,
             self.config.hidden_size,
@@ -96,14 +148,16 @@ impl LanguageModel {
     ///
     /// The embedding of a code is `gen_aligner(gen_embed[code])`; codes never go through the text
     /// table.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoImageTokens`] where the model does not draw by them.
     pub fn embed_image_tokens(&mut self, tokens: &[ImageToken]) -> Result<Embeddings> {
-        let tokens = indices(tokens, tokens.len(), self.vq.codebook_size, "image token")?;
-        embed(
-            &mut self.gen_embed,
-            tensors::IMAGE_TOKENS,
-            &tokens,
-            self.config.hidden_size,
-        )
+        let hidden_size = self.config.hidden_size;
+        let image = self.image()?;
+        let tokens = indices(tokens, tokens.len(), image.codebook_size, "image token")?;
+        let graph = image.gen_embed.get()?;
+        embed(graph, tensors::IMAGE_TOKENS, &tokens, hidden_size)
     }
 
     /// Runs the transformer on what is new and extends the cache.
@@ -117,65 +171,115 @@ impl LanguageModel {
     /// [`Error::Rows`], [`Error::CacheFull`] and [`Error::RaggedChunk`] where the input does not
     /// fit the cache, which is then unchanged.
     pub fn forward(&mut self, embeds: &Embeddings, cache: &mut KvCache) -> Result<HiddenStates> {
-        let (rows, new) = (embeds.rows(), embeds.positions());
-        check_fit(rows, new, cache)?;
-        let positions =
-            Array2::from_shape_fn((rows, new), |(row, i)| (cache.lengths[row] + i) as i64);
-        let seqlens: Array1<_> = cache
-            .lengths
-            .iter()
-            .map(|past| (past + new - 1) as i32)
-            .collect();
-        let total = cache
-            .lengths
-            .iter()
-            .max()
-            .map_or(0, |past| (past + new) as i32);
+        let starts = cache.lengths.clone();
+        extend(self.decoder.get()?, embeds, &starts, cache)
+    }
 
-        let mut outputs = self.decoder.run_bound(
-            &mut cache.binding,
-            vec![
-                (
-                    tensors::INPUTS_EMBEDS,
-                    Input::F32(embeds.0.clone().into_dyn().into()),
-                ),
-                (
-                    tensors::POSITION_IDS,
-                    Input::I64(positions.into_dyn().into()),
-                ),
-                (tensors::SEQLENS_K, Input::I32(seqlens.into_dyn().into())),
-                (
-                    tensors::TOTAL_SEQUENCE_LENGTH,
-                    Input::I32(arr0(total).into_dyn().into()),
-                ),
-            ],
-            tensors::HIDDEN_STATES,
-        )?;
-        let hidden = outputs.take_finite(tensors::HIDDEN_STATES)?;
-        let shape = (rows, new, self.config.hidden_size);
-        let hidden = reshape(
-            hidden,
-            GraphKind::LanguageModel,
-            tensors::HIDDEN_STATES,
-            shape,
-        )?;
-        for past in &mut cache.lengths {
-            *past += new;
+    /// As [`LanguageModel::forward`] for a single row whose new positions are numbered from
+    /// `position` on, whatever is in the cache: those between are as if they were not attended to.
+    ///
+    /// Many positions go through the export's graph for them, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`LanguageModel::forward`], and [`Error::Position`] where the numbers are before
+    /// the end of the cache or beyond the model's context.
+    pub fn forward_at(
+        &mut self,
+        position: usize,
+        embeds: &Embeddings,
+        cache: &mut KvCache,
+    ) -> Result<HiddenStates> {
+        let past = cache.lengths.iter().max().copied().unwrap_or(0);
+        let limit = self.config.context_length;
+        if position < past || position + embeds.positions() > limit {
+            return Err(Error::Position {
+                position,
+                new: embeds.positions(),
+                past,
+                limit,
+            });
         }
-        Ok(HiddenStates(hidden))
+        let graph = match &mut self.prefill {
+            Some(prefill) if embeds.positions() >= self.many && embeds.rows() == 1 => prefill,
+            _ => &mut self.decoder,
+        };
+        let starts = vec![position; cache.rows()];
+        extend(graph.get()?, embeds, &starts, cache)
+    }
+
+    /// As [`LanguageModel::forward`] for a single row, by the graph for many positions if the
+    /// export has one.
+    pub(crate) fn forward_many(
+        &mut self,
+        embeds: &Embeddings,
+        cache: &mut KvCache,
+    ) -> Result<HiddenStates> {
+        let graph = self.prefill.as_mut().unwrap_or(&mut self.decoder);
+        let starts = cache.lengths.clone();
+        extend(graph.get()?, embeds, &starts, cache)
     }
 
     /// Scores of the next text token for each row of `hidden [rows, hidden]`.
     pub fn text_logits(&mut self, hidden: &Array2<f32>) -> Result<Logits<TokenId>> {
         let vocabulary = self.config.vocab_size;
-        head(&mut self.lm_head, hidden, vocabulary)
+        head(self.lm_head.get()?, hidden, vocabulary)
     }
 
     /// Scores of the next image token for each row of `hidden [rows, hidden]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoImageTokens`] where the model does not draw by them.
     pub fn image_logits(&mut self, hidden: &Array2<f32>) -> Result<Logits<ImageToken>> {
-        let vocabulary = self.vq.codebook_size;
-        head(&mut self.gen_head, hidden, vocabulary)
+        let image = self.image()?;
+        head(image.gen_head.get()?, hidden, image.codebook_size)
     }
+
+    fn image(&mut self) -> Result<&mut ImageVocabulary> {
+        self.image.as_mut().ok_or(Error::NoImageTokens)
+    }
+}
+
+/// Runs a form of the transformer on new positions, which are numbered from `starts` on in each row,
+/// and extends the cache by them.
+fn extend(
+    graph: &mut Graph,
+    embeds: &Embeddings,
+    starts: &[usize],
+    cache: &mut KvCache,
+) -> Result<HiddenStates> {
+    let (rows, new) = (embeds.rows(), embeds.positions());
+    check_fit(rows, new, cache)?;
+    let positions = Array2::from_shape_fn((rows, new), |(row, i)| (starts[row] + i) as i64);
+    let last = cache.lengths.iter().map(|past| (past + new - 1) as i32);
+    let seqlens: Array1<_> = last.collect();
+    let total = cache.lengths.iter().max().map_or(0, |past| past + new);
+    let total = arr0(total as i32);
+
+    let hidden = graph.run_bound(
+        cache.bound_to(graph)?,
+        &[
+            (tensors::INPUTS_EMBEDS, embeds.view().into()),
+            (tensors::POSITION_IDS, positions.view().into()),
+            (tensors::SEQLENS_K, seqlens.view().into()),
+            (tensors::TOTAL_SEQUENCE_LENGTH, total.view().into()),
+        ],
+        tensors::HIDDEN_STATES,
+    )?;
+    let found = hidden.shape().to_vec();
+    let hidden = hidden.into_dimensionality::<Ix3>();
+    let hidden = hidden.map_err(|_| Error::OutputShape {
+        graph: graph.kind(),
+        tensor: tensors::HIDDEN_STATES,
+        found,
+        expected: "[rows, positions, hidden]".to_owned(),
+    })?;
+    let hidden = HiddenStates(hidden.to_owned());
+    for past in &mut cache.lengths {
+        *past += new;
+    }
+    Ok(hidden)
 }
 
 fn check_fit(rows: usize, new: usize, cache: &KvCache) -> Result<()> {

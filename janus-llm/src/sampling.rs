@@ -70,15 +70,22 @@ impl Sampling {
 
 /// Chooses the tokens of one sequence.
 ///
-/// The generator is counter-based: the draw at position `t` of stream `i` depends on the seed,
-/// `i` and `t` alone. Asking for eight pictures does not change the first four, and a sequence
-/// gives the same tokens alone and in company.
+/// A draw is a race: every token gets a Gumbel number of its own, and the highest sum of scaled
+/// score and number wins, which draws from the softmax (Gumbel-max). The numbers are counter-based:
+/// those of position `t` of stream `i` depend on the seed, `i` and `t` alone. So asking for eight
+/// pictures does not change the first four, a sequence gives the same tokens alone and in company,
+/// and scores that are nearly the same nearly always give the same token.
 #[derive(Clone, Debug)]
 pub struct Sampler {
     sampling: Sampling,
     stream: u64,
-    position: u128,
+    position: u64,
+    /// Random words of one position, a word for each token.
+    words: Vec<u8>,
 }
+
+/// Words of the generator that a position has to itself: more than any vocabulary has tokens.
+const WORDS: u128 = 1 << 23;
 
 impl Sampler {
     /// A sampler for the sequence `stream` of a request.
@@ -92,6 +99,7 @@ impl Sampler {
             sampling,
             stream,
             position: 0,
+            words: Vec::new(),
         })
     }
 
@@ -101,6 +109,17 @@ impl Sampler {
     ///
     /// Where `logits` is empty.
     pub fn sample<T: Token>(&mut self, logits: ArrayView1<'_, f32>) -> T {
+        let token = self.peek(0, logits);
+        self.advance(1);
+        token
+    }
+
+    /// The token that would be drawn `ahead` positions after the next, were these its scores.
+    ///
+    /// # Panics
+    ///
+    /// Where `logits` is empty.
+    pub fn peek<T: Token>(&mut self, ahead: u64, logits: ArrayView1<'_, f32>) -> T {
         let index = match self.sampling {
             Sampling::Random {
                 temperature,
@@ -108,25 +127,67 @@ impl Sampler {
                 top_p,
                 seed,
             } if temperature > 0.0 => {
-                let uniform = self.uniform(seed);
-                let candidates = Candidates::new(logits, temperature)
-                    .top_k(top_k)
-                    .top_p(top_p);
-                candidates.at(uniform)
+                self.draw_words(seed, self.position + ahead, logits.len());
+                let scale = 1.0 / f64::from(temperature);
+                match (top_k, top_p) {
+                    (None, None) => self.race((0..).zip(logits.iter().copied()), scale),
+                    _ => {
+                        let candidates = Candidates::new(logits, temperature);
+                        let candidates = candidates.top_k(top_k).top_p(top_p);
+                        self.race(candidates.scores(logits), scale)
+                    }
+                }
             }
             _ => argmax(logits),
         };
         T::from_index(index)
     }
 
-    /// A number from 0 up to 1, the same for the same seed, stream and position.
-    fn uniform(&mut self, seed: u64) -> f64 {
-        const BITS: u32 = 53;
+    /// Passes over positions whose tokens are known.
+    pub fn advance(&mut self, positions: u64) {
+        self.position += positions;
+    }
+
+    /// The random words of a position, the same for the same seed, stream and position.
+    fn draw_words(&mut self, seed: u64, position: u64, count: usize) {
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
         generator.set_stream(self.stream);
-        generator.set_word_pos(2 * self.position);
-        self.position += 1;
-        (generator.next_u64() >> (64 - BITS)) as f64 / (1_u64 << BITS) as f64
+        generator.set_word_pos(WORDS * u128::from(position));
+        self.words.resize(4 * count, 0);
+        generator.fill_bytes(&mut self.words);
+    }
+
+    /// The winner among tokens and their scores.
+    fn race(&self, entrants: impl Iterator<Item = (u32, f32)> + Clone, scale: f64) -> u32 {
+        // Numbers lie between these, so that most tokens need no logarithm: who trails the
+        // favourite by more than the difference cannot win.
+        const LEAST: f64 = -3.2;
+        const MOST: f64 = 22.9;
+        let favourite = entrants.clone().map(|(_, score)| score);
+        let favourite = f64::from(favourite.fold(f32::NEG_INFINITY, f32::max)) * scale;
+        let mut best = (0, favourite + LEAST - 1.0);
+        for (token, score) in entrants {
+            let score = f64::from(score) * scale;
+            if score + MOST < best.1 {
+                continue;
+            }
+            let sum = score + self.gumbel(token);
+            if sum > best.1 {
+                best = (token, sum);
+            }
+        }
+        best.0
+    }
+
+    /// A number of the standard Gumbel distribution, −3.2 to 22.9.
+    fn gumbel(&self, token: u32) -> f64 {
+        let at = 4 * token as usize;
+        let word = self.words[at..at + 4]
+            .try_into()
+            .map_or(0, u32::from_le_bytes);
+        // The middle of one of 2³² equal parts of the unit interval.
+        let uniform = (f64::from(word) + 0.5) / 4_294_967_296.0;
+        -(-uniform.ln()).ln()
     }
 }
 
@@ -191,21 +252,13 @@ impl Candidates {
         self.weighted.iter().map(|(_, weight)| weight).sum()
     }
 
-    /// The token at `uniform` of the cumulative distribution.
-    fn at(&self, uniform: f64) -> u32 {
-        let target = uniform * self.total();
-        let mut sum = 0.0;
-        for &(index, weight) in &self.weighted {
-            sum += weight;
-            if target < sum {
-                return index;
-            }
-        }
-        // Rounding can leave the target at the very end.
-        self.weighted
-            .iter()
-            .rfind(|(_, weight)| *weight > 0.0)
-            .map_or(0, |(index, _)| *index)
+    /// The tokens with their scores.
+    fn scores<'a>(
+        &'a self,
+        logits: ArrayView1<'a, f32>,
+    ) -> impl Iterator<Item = (u32, f32)> + Clone + 'a {
+        let tokens = self.weighted.iter().map(|(token, _)| *token);
+        tokens.map(move |token| (token, logits[token as usize]))
     }
 }
 
@@ -280,6 +333,38 @@ mod tests {
     }
 
     #[test]
+    fn looking_ahead_is_what_comes() {
+        let logits = arr1(&[0.0; 500]);
+        for sampling in [Sampling::random(1.0, 5), Sampling::Greedy] {
+            let mut ahead = Sampler::new(sampling, 2).unwrap();
+            let seen: Vec<ImageToken> = (0..6).map(|i| ahead.peek(i, logits.view())).collect();
+            ahead.advance(4);
+            assert_eq!(seen[4], ahead.sample(logits.view()));
+            let mut plain = Sampler::new(sampling, 2).unwrap();
+            let drawn: Vec<ImageToken> = (0..6).map(|_| plain.sample(logits.view())).collect();
+            assert_eq!(seen, drawn);
+        }
+    }
+
+    /// A token far behind can be passed over only if it could not have won.
+    #[test]
+    fn passing_over_changes_nothing() {
+        let logits: Vec<_> = (0..2000).map(|i| (i % 40) as f32).collect();
+        let sampler = |seed| Sampler::new(Sampling::random(1.0, seed), 0).unwrap();
+        for seed in 0..50 {
+            let drawn: ImageToken = sampler(seed).sample(arr1(&logits).view());
+            let mut all = sampler(seed);
+            all.draw_words(seed, 0, logits.len());
+            let sums = logits
+                .iter()
+                .zip(0..)
+                .map(|(l, i)| f64::from(*l) + all.gumbel(i));
+            let winner = sums.enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
+            assert_eq!(Some(drawn.0 as usize), winner.map(|(i, _)| i));
+        }
+    }
+
+    #[test]
     fn streams_are_independent_and_repeatable() {
         let logits = [0.0; 1000];
         let first = draw(Sampling::random(1.0, 7), 0, &logits, 50);
@@ -294,7 +379,7 @@ mod tests {
         assert_eq!(draw(Sampling::random(1.0, 42), 3, &[0.0; 16384], 4), PINNED);
     }
 
-    const PINNED: [u32; 4] = [5925, 9706, 11961, 8189];
+    const PINNED: [u32; 4] = [10692, 12620, 655, 12508];
 
     #[test]
     fn greedy_takes_the_first_of_equals() {

@@ -18,6 +18,9 @@ pub enum Error {
     /// Image tokens could not be decoded.
     #[error(transparent)]
     Vq(#[from] janus_vq::Error),
+    /// A latent could not be moved or shown.
+    #[error(transparent)]
+    Flow(#[from] janus_flow::Error),
     /// The tokenizer's file is unreadable.
     #[error("cannot read the tokenizer `{}`", path.display())]
     ReadTokenizer {

@@ -1,5 +1,7 @@
 //! A sentence in, pictures out token by token.
 
+use std::collections::VecDeque;
+
 use image::RgbImage;
 use janus_llm::Sampling;
 use janus_runtime::ImageToken;
@@ -7,9 +9,9 @@ use janus_vq::{ImageTokens, VqDecoder};
 
 use crate::error::{Error, Result};
 use crate::janus::Janus;
-use crate::prompt::spell_drawing;
 use crate::scheduler::Scheduler;
 use crate::sequence::{Event, Request};
+use crate::window::MAX_WINDOW;
 
 /// Pictures of one request at most.
 pub const MAX_IMAGES: usize = 64;
@@ -24,6 +26,10 @@ pub struct ImageParams {
     /// How tokens are chosen. The official loop draws from the whole distribution at
     /// temperature 1.
     pub sampling: Sampling,
+    /// Tokens that one pass of the transformer tries to draw, 1 to [`MAX_WINDOW`]. The tokens are
+    /// the same, but for scores so close that rounding decides. More than one pays on processors
+    /// that compute several positions nearly as fast as one; docs/generation.md has figures.
+    pub window: usize,
 }
 
 impl Default for ImageParams {
@@ -32,6 +38,7 @@ impl Default for ImageParams {
             images: 1,
             guidance_scale: 5.0,
             sampling: Sampling::random(1.0, 0),
+            window: 1,
         }
     }
 }
@@ -44,10 +51,16 @@ impl Janus {
             images: 1,
             guidance_scale: generation.guidance_scale,
             sampling: Sampling::random(generation.temperature, seed),
+            window: 1,
         }
     }
 
-    /// Draws pictures.
+    /// Draws pictures token by token.
+    ///
+    /// # Errors
+    ///
+    /// [`janus_runtime::Error::OtherDrawing`] where the model draws by rectified flow: see
+    /// [`Janus::generate_flow_images`].
     pub fn generate_images(&mut self, prompt: &str, params: &ImageParams) -> Result<Vec<RgbImage>> {
         let mut stream = self.generate_image_tokens(prompt, params)?;
         for tokens in &mut stream {
@@ -63,11 +76,10 @@ impl Janus {
         params: &ImageParams,
     ) -> Result<ImageTokenStream<'_>> {
         check(params)?;
-        let grid = self.manifest().vq.grid;
-        let tokens = grid[0] * grid[1];
+        let tokens = self.manifest().vq()?.num_tokens();
         let ids = self
             .tokenizer
-            .encode_prompt(&spell_drawing(prompt, &self.manifest().chat))?
+            .encode_drawing(prompt, &self.manifest().chat)?
             .ids;
         let guidance = match params.guidance_scale {
             1.0 => None,
@@ -82,14 +94,17 @@ impl Janus {
             sampling: params.sampling,
             images: params.images,
             tokens,
+            window: params.window,
         };
         let vocabulary = self.vocabulary();
         let mut scheduler = Scheduler::new(&mut self.llm, vocabulary);
         scheduler.submit(request)?;
         Ok(ImageTokenStream {
             scheduler,
-            vq: &mut self.vq,
+            vq: self.drawing.vq(&self.manifest)?,
             rows: vec![Vec::with_capacity(tokens); params.images],
+            ahead: vec![VecDeque::new(); params.images],
+            passes: 0,
             tokens,
             prompt_tokens: ids.len(),
             failed: false,
@@ -104,6 +119,13 @@ fn check(params: &ImageParams) -> Result<()> {
             setting: "images",
             value: params.images.to_string(),
             expected: format!("1 to {MAX_IMAGES}"),
+        });
+    }
+    if params.window == 0 || params.window > MAX_WINDOW {
+        return Err(Error::Setting {
+            setting: "window",
+            value: params.window.to_string(),
+            expected: format!("1 to {MAX_WINDOW}"),
         });
     }
     if !params.guidance_scale.is_finite() {
@@ -123,6 +145,9 @@ pub struct ImageTokenStream<'a> {
     vq: &'a mut VqDecoder,
     /// Tokens so far, per picture.
     rows: Vec<Vec<ImageToken>>,
+    /// Tokens that a pass gave beyond the first, per picture.
+    ahead: Vec<VecDeque<ImageToken>>,
+    passes: usize,
     tokens: usize,
     prompt_tokens: usize,
     failed: bool,
@@ -157,17 +182,35 @@ impl ImageTokenStream<'_> {
         Ok(self.vq.decode(&tokens)?)
     }
 
+    /// Runs the next piece of the prompt and tells how many positions have been run, of how many;
+    /// nothing once the first token can come. Iterating does this by itself: it is for those who
+    /// show how far a long prompt is.
+    pub fn read_prompt(&mut self) -> Result<Option<(usize, usize)>> {
+        self.scheduler.read_prompt()
+    }
+
+    /// Passes of the transformer so far, the prompt's not counted.
+    pub fn passes(&self) -> usize {
+        self.passes
+    }
+
     fn step(&mut self) -> Result<Vec<ImageToken>> {
-        let mut tokens = vec![ImageToken(0); self.rows.len()];
-        for event in self.scheduler.step()? {
-            if let Event::Image { id, token } = event {
-                // The scheduler has no other request, so its sequences count from 0.
-                let picture = id.0 as usize;
-                self.rows[picture].push(token);
-                tokens[picture] = token;
+        while self.scheduler.read_prompt()?.is_some() {}
+        while self.ahead.iter().any(VecDeque::is_empty) {
+            self.passes += 1;
+            for event in self.scheduler.step()? {
+                if let Event::Image { id, token } = event {
+                    // The scheduler has no other request, so its sequences count from 0.
+                    self.ahead[id.0 as usize].push_back(token);
+                }
             }
         }
-        Ok(tokens)
+        let next = self.ahead.iter_mut().filter_map(VecDeque::pop_front);
+        let next: Vec<_> = next.collect();
+        for (row, token) in self.rows.iter_mut().zip(&next) {
+            row.push(*token);
+        }
+        Ok(next)
     }
 }
 
@@ -175,7 +218,7 @@ impl Iterator for ImageTokenStream<'_> {
     type Item = Result<Vec<ImageToken>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed || self.scheduler.is_idle() {
+        if self.failed || self.rows[0].len() == self.tokens {
             return None;
         }
         let step = self.step();

@@ -1,8 +1,8 @@
 //! Janus: prompts in, text or pictures out.
 //!
 //! Use this crate to put a Janus model into a program. To reuse one part of it there are
-//! `janus-vision` (photo to embeddings), `janus-vq` (picture to tokens and back) and `janus-llm`
-//! (the transformer); for HTTP or the command line there is the `janus` program.
+//! `janus-vision` (photo to embeddings), `janus-vq` (picture to tokens and back), `janus-flow` (the
+//! parts of JanusFlow) and `janus-llm` (the transformer); for HTTP or the command line there is the `janus` program.
 //!
 //! # Both faces of one model
 //!
@@ -53,6 +53,7 @@
 //! ```
 
 mod error;
+mod flow;
 mod image;
 mod janus;
 mod prompt;
@@ -60,10 +61,13 @@ mod scheduler;
 mod sequence;
 mod text;
 mod tokenizer;
+mod window;
 
 pub use self::image::{ImageParams, ImageTokenStream, MAX_IMAGES};
 pub use error::{Error, Result};
-pub use janus::Janus;
+pub use flow::{FlowParams, FlowStream, MAX_STEPS};
+pub use janus::{Drawing, Flow, Janus};
+pub use janus_flow::{Guidance, Solver, Trajectory};
 pub use janus_llm::{LanguageModel, Sampling};
 pub use janus_runtime::{
     ExecutionProvider, ImageToken, Manifest, ModelDir, SessionOptions, TokenId,
@@ -75,3 +79,4 @@ pub use scheduler::Scheduler;
 pub use sequence::{Event, FinishReason, Request, SequenceId};
 pub use text::{TextParams, TextStream};
 pub use tokenizer::{Encoded, Tokenizer};
+pub use window::MAX_WINDOW;

@@ -12,14 +12,12 @@
 
 use std::collections::VecDeque;
 
-use janus_llm::{Embeddings, HiddenStates, KvCache, LanguageModel};
+use janus_llm::{Embeddings, HiddenStates, KvCache, LanguageModel, Prefill};
 use janus_runtime::{ImageToken, TokenId};
 
 use crate::error::{Error, Result};
 use crate::sequence::{Event, FinishReason, Image, Request, Sequence, SequenceId, Text, Work};
-
-/// Prompts are run in pieces of so many positions, which bounds the memory of a piece.
-const PREFILL_CHUNK: usize = 512;
+use crate::window::Windowed;
 
 /// Runs any number of answers and pictures over one language model, a position each per step.
 #[derive(Debug)]
@@ -28,10 +26,22 @@ pub struct Scheduler<'m> {
     /// Ids that may be sampled; the embedding table may have more rows.
     vocabulary: usize,
     waiting: VecDeque<(SequenceId, Request)>,
+    joining: Option<Joining>,
     running: Vec<Sequence>,
     /// The rows of `running`, in order.
     cache: Option<KvCache>,
+    /// Pictures that are drawn several tokens a pass, each by itself.
+    windowed: Vec<Windowed>,
     next_id: u64,
+}
+
+/// A request whose prompts are on their way into caches.
+#[derive(Debug)]
+struct Joining {
+    first: SequenceId,
+    request: Request,
+    /// One for each row of a sequence.
+    prefixes: Vec<Prefill>,
 }
 
 impl<'m> Scheduler<'m> {
@@ -42,8 +52,10 @@ impl<'m> Scheduler<'m> {
             llm,
             vocabulary,
             waiting,
+            joining: None,
             running: Vec::new(),
             cache: None,
+            windowed: Vec::new(),
             next_id: 0,
         }
     }
@@ -70,29 +82,51 @@ impl<'m> Scheduler<'m> {
 
     /// Whether there is nothing to do.
     pub fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.running.is_empty()
+        self.waiting.is_empty()
+            && self.joining.is_none()
+            && self.running.is_empty()
+            && self.windowed.is_empty()
+    }
+
+    /// Prompt positions of the request that joins next: those that have been run, and all.
+    pub fn joining(&self) -> Option<(usize, usize)> {
+        let prefixes = &self.joining.as_ref()?.prefixes;
+        let done = prefixes.iter().map(Prefill::done).sum();
+        Some((done, prefixes.iter().map(Prefill::total).sum()))
     }
 
     /// Takes a sequence out of the batch; the others go on.
     pub fn cancel(&mut self, id: SequenceId) -> Result<()> {
-        self.waiting.retain(|(first, request)| {
-            let last = first.0 + request.sequences() as u64;
-            // A request of several pictures that has not begun is dropped with its first.
-            !(first.0..last).contains(&id.0)
-        });
+        // A request of several pictures that has not begun is dropped with any of them.
+        let is_of = |first: SequenceId, request: &Request| {
+            (first.0..first.0 + request.sequences() as u64).contains(&id.0)
+        };
+        self.waiting
+            .retain(|(first, request)| !is_of(*first, request));
+        self.joining = self
+            .joining
+            .take()
+            .filter(|joining| !is_of(joining.first, &joining.request));
+        self.windowed.retain(|picture| picture.id != id);
         self.keep(|sequence| sequence.id != id)
     }
 
-    /// Advances every sequence by one token.
+    /// Advances every sequence by one token, and the prompt of a request that is to join them by
+    /// one piece: long prompts do not hold up the others. Without sequences there is no event yet.
     pub fn step(&mut self) -> Result<Vec<Event>> {
         self.admit()?;
+        let mut events = Vec::with_capacity(self.running.len());
+        for picture in &mut self.windowed {
+            events.extend(picture.step(self.llm)?);
+        }
+        self.windowed.retain(|picture| picture.remaining > 0);
+
         let Some(cache) = self.cache.as_mut() else {
-            return Ok(Vec::new());
+            return Ok(events);
         };
         let embeds: Vec<_> = self.running.iter().map(|s| s.embeds.clone()).collect();
         let hidden = self.llm.forward(&Embeddings::stack(&embeds), cache)?;
 
-        let mut events = Vec::with_capacity(self.running.len());
         self.step_text(&hidden, &mut events)?;
         self.step_images(&hidden, &mut events)?;
         self.keep(|sequence| !sequence.finished)?;
@@ -178,48 +212,66 @@ impl<'m> Scheduler<'m> {
         Ok(())
     }
 
-    /// Runs the prompts of waiting requests and gives their sequences rows in the batch.
-    fn admit(&mut self) -> Result<()> {
-        while let Some((first, request)) = self.waiting.pop_front() {
-            let prefixes = request
-                .prompts()
-                .iter()
-                .map(|prompt| self.prefill(prompt))
-                .collect::<Result<Vec<_>>>()?;
-            let joining = request.start(first)?;
-            let old: Vec<_> = self
-                .cache
-                .iter()
-                .flat_map(|c| (0..c.rows()).map(move |r| (c, r)))
-                .collect();
-            let new = joining
-                .iter()
-                .flat_map(|_| prefixes.iter().map(|prefix| (prefix, 0)));
-            let rows: Vec<_> = old.into_iter().chain(new).collect();
-            let capacity = self
-                .running
-                .iter()
-                .chain(&joining)
-                .map(|s| s.positions)
-                .max();
-            self.cache = Some(pack(self.llm, &rows, capacity.unwrap_or(1))?);
-            self.running.extend(joining);
-        }
-        Ok(())
+    /// Runs the next piece of a prompt and tells how many positions have been run, of how many;
+    /// nothing once every request has joined.
+    pub(crate) fn read_prompt(&mut self) -> Result<Option<(usize, usize)>> {
+        self.admit()?;
+        Ok(self.joining())
     }
 
-    /// Keys and values of a prompt's positions but the last, which the first step runs with
-    /// everybody else's.
-    fn prefill(&mut self, prompt: &Embeddings) -> Result<KvCache> {
-        let positions = prompt.positions() - 1;
-        let mut cache = self.llm.new_cache(1, positions.max(1))?;
-        let mut start = 0;
-        while start < positions {
-            let end = positions.min(start + PREFILL_CHUNK);
-            self.llm.forward(&prompt.slice(start..end), &mut cache)?;
-            start = end;
+    /// Runs a piece of the prompt of the first request that waits, and gives its sequences rows in
+    /// the batch when the prompt is complete.
+    fn admit(&mut self) -> Result<()> {
+        if self.joining.is_none() {
+            self.joining = match self.waiting.pop_front() {
+                Some((first, request)) => Some(begin(self.llm, first, request)?),
+                None => None,
+            };
         }
-        Ok(cache)
+        let Some(joining) = &mut self.joining else {
+            return Ok(());
+        };
+        if let Some(prefix) = joining.prefixes.iter_mut().find(|p| !p.is_complete()) {
+            self.llm.advance(prefix)?;
+        }
+        match self.joining.take_if(|joining| joining.is_complete()) {
+            Some(joining) => self.join(joining),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives the sequences of a request rows in the batch.
+    fn join(&mut self, joining: Joining) -> Result<()> {
+        let Joining {
+            first,
+            request,
+            prefixes,
+        } = joining;
+        let positions = request.positions();
+        let caches = || {
+            let each = prefixes.iter();
+            each.map(|prefix| pack(self.llm, &[(prefix.cache(), 0)], positions))
+                .collect()
+        };
+        if let Some(windowed) = request.start_windowed(first, caches)? {
+            self.windowed.extend(windowed);
+            return Ok(());
+        }
+        let joining = request.start(first)?;
+        let old: Vec<_> = self
+            .cache
+            .iter()
+            .flat_map(|c| (0..c.rows()).map(move |r| (c, r)))
+            .collect();
+        let new = joining
+            .iter()
+            .flat_map(|_| prefixes.iter().map(|prefix| (prefix.cache(), 0)));
+        let rows: Vec<_> = old.into_iter().chain(new).collect();
+        let sequences = self.running.iter().chain(&joining);
+        let capacity = sequences.map(|s| s.positions).max().unwrap_or(1);
+        self.cache = Some(pack(self.llm, &rows, capacity)?);
+        self.running.extend(joining);
+        Ok(())
     }
 
     /// Keeps the sequences that `wanted` wants, and their rows.
@@ -241,6 +293,27 @@ impl<'m> Scheduler<'m> {
         }
         Ok(())
     }
+}
+
+impl Joining {
+    fn is_complete(&self) -> bool {
+        self.prefixes.iter().all(Prefill::is_complete)
+    }
+}
+
+/// A request with none of its prompts run. The last position of each is left to the first step,
+/// which runs it with everybody else's.
+fn begin(llm: &mut LanguageModel, first: SequenceId, request: Request) -> Result<Joining> {
+    let prompts = request.prompts();
+    let prefixes = prompts
+        .iter()
+        .map(|prompt| llm.prefill(prompt.slice(0..prompt.positions() - 1)))
+        .collect::<Result<_, _>>()?;
+    Ok(Joining {
+        first,
+        request,
+        prefixes,
+    })
 }
 
 /// Each sequence with its first row.

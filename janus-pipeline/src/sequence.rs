@@ -1,9 +1,10 @@
 //! What the scheduler is asked for, what it works on, and what it tells.
 
-use janus_llm::{Embeddings, Sampler, Sampling};
+use janus_llm::{Embeddings, KvCache, Sampler, Sampling};
 use janus_runtime::{ImageToken, TokenId};
 
 use crate::error::Result;
+use crate::window::Windowed;
 
 /// One answer or one picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,6 +36,9 @@ pub enum Request {
         images: usize,
         /// Tokens of a picture.
         tokens: usize,
+        /// Tokens that one pass tries to draw: 1 advances with everybody else, more give the same
+        /// tokens in fewer passes that cost more each.
+        window: usize,
     },
 }
 
@@ -78,6 +82,45 @@ impl Request {
                 vec![prompt, unconditional]
             }
         }
+    }
+
+    /// The pictures of a request that asks for several tokens a pass, after the prompt has been
+    /// run up to its last position into caches.
+    pub(crate) fn start_windowed(
+        &self,
+        first: SequenceId,
+        caches: impl Fn() -> Result<Vec<KvCache>>,
+    ) -> Result<Option<Vec<Windowed>>> {
+        let Self::Images {
+            guidance,
+            sampling,
+            images,
+            tokens,
+            window: window @ 2..,
+            ..
+        } = self
+        else {
+            return Ok(None);
+        };
+        let end = self.prompt_positions() - 1..self.prompt_positions();
+        let last: Vec<_> = self
+            .prompts()
+            .iter()
+            .map(|prompt| prompt.slice(end.clone()))
+            .collect();
+        let pictures = (0..*images as u64).map(|stream| {
+            Ok(Windowed {
+                id: SequenceId(first.0 + stream),
+                sampler: Sampler::new(*sampling, stream)?,
+                guidance_scale: guidance.as_ref().map(|(_, scale)| *scale),
+                caches: caches()?,
+                last: last.clone(),
+                drafts: Vec::new(),
+                window: *window,
+                remaining: *tokens,
+            })
+        });
+        pictures.collect::<Result<_>>().map(Some)
     }
 
     /// The sequences as they are after the prompt has been run up to its last position.

@@ -80,15 +80,19 @@ impl Janus {
     /// The input of the transformer for a conversation: text embedded, pictures in their places.
     ///
     /// This is all there is to multimodality: 576 rows of a picture overwrite the embeddings of
-    /// its 576 placeholders.
+    /// its 576 placeholders. A JanusFlow picture has one row more, a learnt one, which takes the
+    /// place of the begin-of-image token before them.
     fn embed_prompt(&mut self, prompt: &Prompt) -> Result<Embeddings> {
-        let spelling = prompt.spell(&self.manifest().chat, self.convention())?;
-        let encoded = self.tokenizer.encode_prompt(&spelling)?;
+        let chat = &self.manifest().chat;
+        let encoded = self
+            .tokenizer
+            .encode_conversation(prompt, chat, self.convention())?;
         let mut embeds = self.llm.embed_text(&encoded.ids)?;
         for (picture, &start) in prompt.pictures().zip(&encoded.pictures) {
             let pixel_values = self.vision.preprocess(std::slice::from_ref(picture));
             let image_embeds = self.vision.encode(&pixel_values)?;
-            embeds.replace(0, start, image_embeds.picture(0));
+            let begin = usize::from(self.manifest.vision.begin_embed);
+            embeds.replace(0, start - begin, image_embeds.picture(0));
         }
         Ok(embeds)
     }
@@ -120,6 +124,13 @@ impl TextStream<'_> {
     /// Why it ended, once it has.
     pub fn finish_reason(&self) -> Option<FinishReason> {
         self.finish
+    }
+
+    /// Runs the next piece of the prompt and tells how many positions have been run, of how many;
+    /// nothing once the first token can come. Iterating does this by itself: it is for those who
+    /// show how far a long prompt is.
+    pub fn read_prompt(&mut self) -> Result<Option<(usize, usize)>> {
+        self.scheduler.read_prompt()
     }
 
     fn step(&mut self) -> Result<Option<String>> {

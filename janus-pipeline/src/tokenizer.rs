@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use janus_runtime::manifest::SpecialTokens;
+use janus_runtime::manifest::{ChatConfig, SpecialTokens};
 use janus_runtime::{ModelDir, TokenId};
+use janus_vision::Convention;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::prompt::{Part, Spelling};
+use crate::prompt::{Part, Prompt, Spelling, spell_drawing};
 
 /// The tokenizer of a model, and the ids that stand for things that are not text.
 #[derive(Clone, Debug)]
@@ -91,8 +92,27 @@ impl Tokenizer {
         }
     }
 
+    /// The ids of a conversation, up to where the model's turn begins.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Tokenizer::encode`], and where a message cannot be spelled.
+    pub fn encode_conversation(
+        &self,
+        prompt: &Prompt,
+        chat: &ChatConfig,
+        convention: Convention,
+    ) -> Result<Encoded> {
+        self.encode_spelling(&prompt.spell(chat, convention)?)
+    }
+
+    /// The ids of what is to be drawn, up to where the picture begins.
+    pub fn encode_drawing(&self, prompt: &str, chat: &ChatConfig) -> Result<Encoded> {
+        self.encode_spelling(&spell_drawing(prompt, chat))
+    }
+
     /// The ids of a prompt, its begin-of-sentence token first.
-    pub(crate) fn encode_prompt(&self, spelling: &Spelling) -> Result<Encoded> {
+    fn encode_spelling(&self, spelling: &Spelling) -> Result<Encoded> {
         let special = &self.special;
         let mut ids = vec![TokenId(special.bos)];
         let mut pictures = Vec::new();
@@ -115,8 +135,8 @@ impl Tokenizer {
     }
 
     /// The unconditional twin of a drawing prompt: everything between its first token and its
-    /// last becomes the pad token, which is attended to like any other (model-spec §7).
-    pub(crate) fn unconditional(&self, ids: &[TokenId]) -> Vec<TokenId> {
+    /// last becomes the pad token, which is attended to like any other.
+    pub fn unconditional(&self, ids: &[TokenId]) -> Vec<TokenId> {
         let last = ids.len().saturating_sub(1);
         let pad = TokenId(self.special.pad);
         ids.iter()

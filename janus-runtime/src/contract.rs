@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::manifest::DrawingConfig;
 
 /// A graph of an exported model. The file is `<snake_case name>.onnx`.
 ///
@@ -20,6 +21,9 @@ pub enum GraphKind {
     EmbedTokens,
     /// `inputs_embeds [b, s, H]`, positions, the cache → `hidden_states [b, s, H]`, the cache.
     LanguageModel,
+    /// As [`GraphKind::LanguageModel`], for many positions of a single row: the same network with
+    /// its weights in a form that is faster there. Not every export has it.
+    Prefill,
     /// `hidden_states [b, H]` → `logits [b, V]`.
     LmHead,
     /// `hidden_states [b, H]` → `logits [b, K]`.
@@ -30,20 +34,49 @@ pub enum GraphKind {
     VqDecoder,
     /// `pixels [n, 3, h, w]`, −1 to 1 → `image_tokens [n, tokens]`.
     VqEncoder,
+    /// `latents [n, c, h, w]`, `timesteps [n]`, 0 to 1000 → `inputs_embeds [n, 1 + tokens, H]`, the
+    /// first for the time; `time_embeds [n, H]` and `skip [n, w, rows, columns]` for the decoder.
+    FlowEncoder,
+    /// `hidden_states [n, tokens, H]`, `time_embeds`, `skip` → `velocity [n, c, h, w]`.
+    FlowDecoder,
+    /// `latents [n, c, h, w]`, as the flow leaves them → `pixels [n, 3, h, w]`, about −1 to 1.
+    VaeDecoder,
 }
 
 impl GraphKind {
-    /// Every graph of an exported model, in the order in which they are written.
-    pub const ALL: [Self; 8] = [
+    /// Every graph that an exported model can have, in the order in which they are written.
+    pub const ALL: [Self; 12] = [
         Self::VisionEncoder,
         Self::EmbedTokens,
         Self::LanguageModel,
+        Self::Prefill,
         Self::LmHead,
         Self::GenHead,
         Self::GenEmbed,
         Self::VqDecoder,
         Self::VqEncoder,
+        Self::FlowEncoder,
+        Self::FlowDecoder,
+        Self::VaeDecoder,
     ];
+
+    /// Whether a model that draws so may have it.
+    pub fn belongs_to(self, drawing: &DrawingConfig) -> bool {
+        match self {
+            Self::GenHead | Self::GenEmbed | Self::VqDecoder | Self::VqEncoder => {
+                matches!(drawing, DrawingConfig::Tokens(_))
+            }
+            Self::FlowEncoder | Self::FlowDecoder | Self::VaeDecoder => {
+                matches!(drawing, DrawingConfig::Flow(_))
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether every exported model that draws so has it.
+    pub fn is_required(self, drawing: &DrawingConfig) -> bool {
+        self != Self::Prefill && self.belongs_to(drawing)
+    }
 
     /// The name used in the manifest, on the command line and as the stem of the file.
     pub fn name(self) -> &'static str {
@@ -51,11 +84,15 @@ impl GraphKind {
             Self::VisionEncoder => "vision_encoder",
             Self::EmbedTokens => "embed_tokens",
             Self::LanguageModel => "language_model",
+            Self::Prefill => "prefill",
             Self::LmHead => "lm_head",
             Self::GenHead => "gen_head",
             Self::GenEmbed => "gen_embed",
             Self::VqDecoder => "vq_decoder",
             Self::VqEncoder => "vq_encoder",
+            Self::FlowEncoder => "flow_encoder",
+            Self::FlowDecoder => "flow_decoder",
+            Self::VaeDecoder => "vae_decoder",
         }
     }
 }
@@ -101,8 +138,18 @@ pub mod tensors {
     pub const LOGITS: &str = "logits";
     /// Codebook indices, 64-bit.
     pub const IMAGE_TOKENS: &str = "image_tokens";
-    /// Pictures of the VQ tokenizer, `[n, 3, h, w]`, −1 to 1.
+    /// Pictures of the VQ tokenizer or of the VAE, `[n, 3, h, w]`, −1 to 1.
     pub const PIXELS: &str = "pixels";
+    /// Pictures in the space of the flow, `[n, c, h, w]`.
+    pub const LATENTS: &str = "latents";
+    /// Where on its way from noise to picture each latent is, `[n]`, 0 to 1000.
+    pub const TIMESTEPS: &str = "timesteps";
+    /// The same, embedded, `[n, H]`.
+    pub const TIME_EMBEDS: &str = "time_embeds";
+    /// What the flow encoder hands to the flow decoder past the language model.
+    pub const SKIP: &str = "skip";
+    /// Where each latent moves, `[n, c, h, w]` per unit of time.
+    pub const VELOCITY: &str = "velocity";
 
     /// Keys of a layer before the step, `[b, heads, capacity, head_dim]`.
     pub fn past_key(layer: usize) -> String {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::contract::GraphKind;
-use crate::manifest::{FORMAT_VERSION, TensorSpec};
+use crate::manifest::{FORMAT_VERSION, Family, TensorSpec};
 use crate::provider::ExecutionProvider;
 
 /// The result of this crate's functions.
@@ -87,6 +87,16 @@ pub enum Error {
         path: PathBuf,
         /// The graph.
         graph: GraphKind,
+    },
+    /// The model draws in another way.
+    #[error("a {family} model draws by {found}, not by {expected}")]
+    OtherDrawing {
+        /// The model.
+        family: Family,
+        /// How it draws.
+        found: String,
+        /// How it was to draw.
+        expected: &'static str,
     },
     /// No graph has this name.
     #[error("no graph is called `{}`", name.escape_debug())]
@@ -229,6 +239,17 @@ pub enum Error {
         graph: GraphKind,
         /// The tensor.
         tensor: String,
+        /// What ONNX Runtime said.
+        #[source]
+        source: ort::Error,
+    },
+    /// Memory that graphs share could not be had.
+    #[error("cannot allocate `{tensor}` of shape {shape:?}")]
+    Allocate {
+        /// The tensor.
+        tensor: String,
+        /// Its shape.
+        shape: Vec<usize>,
         /// What ONNX Runtime said.
         #[source]
         source: ort::Error,

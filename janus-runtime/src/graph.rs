@@ -71,7 +71,7 @@ impl Graph {
             graph: kind,
             source,
         })?;
-        collect(kind, &outputs, None)
+        collect(kind, &outputs)
     }
 
     pub(crate) fn check_inputs(&self, inputs: &[(&str, Input<'_>)]) -> Result<()> {
@@ -89,24 +89,24 @@ impl Graph {
         Ok(())
     }
 
-    pub(crate) fn input(&self, name: &str) -> Result<&TensorSpec> {
-        self.entry
-            .inputs
-            .iter()
-            .find(|spec| spec.name == name)
-            .ok_or_else(|| {
-                let names: Vec<_> = self
-                    .entry
-                    .inputs
-                    .iter()
-                    .map(|spec| spec.name.as_str())
-                    .collect();
-                Error::UnknownTensor {
-                    graph: self.kind,
-                    tensor: name.to_owned(),
-                    expected: names.join(", "),
-                }
-            })
+    fn input(&self, name: &str) -> Result<&TensorSpec> {
+        self.find(&self.entry.inputs, name)
+    }
+
+    pub(crate) fn output(&self, name: &str) -> Result<&TensorSpec> {
+        self.find(&self.entry.outputs, name)
+    }
+
+    fn find<'a>(&self, specs: &'a [TensorSpec], name: &str) -> Result<&'a TensorSpec> {
+        let found = specs.iter().find(|spec| spec.name == name);
+        found.ok_or_else(|| {
+            let names: Vec<_> = specs.iter().map(|spec| spec.name.as_str()).collect();
+            Error::UnknownTensor {
+                graph: self.kind,
+                tensor: name.to_owned(),
+                expected: names.join(", "),
+            }
+        })
     }
 
     pub(crate) fn tensor_error(&self, name: &str, source: ort::Error) -> Error {
@@ -126,17 +126,10 @@ fn borrow<'a>(input: &'a Input<'_>) -> ort::Result<SessionInputValue<'a>> {
     })
 }
 
-/// Copies the outputs of a run to the host, all of them or only one.
-pub(crate) fn collect(
-    graph: GraphKind,
-    outputs: &SessionOutputs<'_>,
-    only: Option<&str>,
-) -> Result<Outputs> {
+/// Copies the outputs of a run to the host.
+fn collect(graph: GraphKind, outputs: &SessionOutputs<'_>) -> Result<Outputs> {
     let mut values = BTreeMap::new();
-    for (name, value) in outputs
-        .iter()
-        .filter(|(name, _)| only.is_none_or(|only| only == *name))
-    {
+    for (name, value) in outputs {
         let output = to_host(&value).map_err(|source| Error::Tensor {
             graph,
             tensor: name.to_owned(),

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// The manifest's file name.
 pub const MANIFEST: &str = "manifest.json";
 /// The version of the format that this build reads and writes.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 /// A manifest is small; a larger file is something else.
 const MAX_BYTES: u64 = 16 << 20;
 
@@ -35,8 +35,8 @@ pub struct Manifest {
     pub language: LanguageConfig,
     /// Sizes of the understanding encoder, and the preprocessing before it.
     pub vision: VisionConfig,
-    /// Sizes of the VQ tokenizer.
-    pub vq: VqConfig,
+    /// How the model draws, and the sizes of what it draws with.
+    pub drawing: DrawingConfig,
     /// Ids of the special tokens, looked up by their strings in `tokenizer.json`.
     pub tokens: SpecialTokens,
     /// How a conversation is spelled.
@@ -57,6 +57,8 @@ pub enum Family {
     Janus,
     /// Janus-Pro-1B and 7B: roles `<|User|>` and `<|Assistant|>`.
     JanusPro,
+    /// JanusFlow-1.3B: roles `User` and `Assistant`; draws by rectified flow.
+    JanusFlow,
 }
 
 impl fmt::Display for Family {
@@ -64,6 +66,7 @@ impl fmt::Display for Family {
         f.write_str(match self {
             Self::Janus => "janus",
             Self::JanusPro => "janus-pro",
+            Self::JanusFlow => "janus-flow",
         })
     }
 }
@@ -110,6 +113,12 @@ pub enum DType {
     Fp32,
     /// 16-bit floats; computed in 32 bits on the CPU.
     Fp16,
+    /// 8-bit integers for the matrices.
+    Q8,
+    /// 4-bit integers for the transformer, 8-bit ones for the heads and the vision encoder.
+    Q4,
+    /// As [`DType::Q4`], with 16-bit floats for everything else.
+    Q4f16,
 }
 
 impl fmt::Display for DType {
@@ -117,6 +126,9 @@ impl fmt::Display for DType {
         f.write_str(match self {
             Self::Fp32 => "fp32",
             Self::Fp16 => "fp16",
+            Self::Q8 => "q8",
+            Self::Q4 => "q4",
+            Self::Q4f16 => "q4f16",
         })
     }
 }
@@ -155,8 +167,11 @@ pub struct VisionConfig {
     pub image_size: usize,
     /// Side of a patch in pixels.
     pub patch_size: usize,
-    /// Embeddings of one picture.
+    /// Patches of one picture, each of which becomes an embedding.
     pub num_tokens: usize,
+    /// Whether a learnt embedding comes before those of the patches, in the place of the
+    /// begin-of-image token.
+    pub begin_embed: bool,
     /// Mean of each channel after rescaling to 0…1.
     pub image_mean: [f32; 3],
     /// Standard deviation of each channel.
@@ -167,6 +182,42 @@ pub struct VisionConfig {
     pub background: [u8; 3],
     /// Least length of the short side in pixels.
     pub min_size: usize,
+}
+
+impl VisionConfig {
+    /// Embeddings of one picture.
+    pub fn num_embeds(&self) -> usize {
+        self.num_tokens + usize::from(self.begin_embed)
+    }
+}
+
+/// How a model draws.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DrawingConfig {
+    /// The language model writes the tokens of a VQ tokenizer, one after the other.
+    Tokens(VqConfig),
+    /// The language model is the velocity of a rectified flow from noise to a VAE's latents.
+    Flow(FlowConfig),
+}
+
+impl DrawingConfig {
+    /// Positions of one picture.
+    pub fn num_tokens(&self) -> usize {
+        match self {
+            Self::Tokens(vq) => vq.num_tokens(),
+            Self::Flow(flow) => flow.num_tokens(),
+        }
+    }
+}
+
+impl fmt::Display for DrawingConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tokens(_) => "image tokens",
+            Self::Flow(_) => "rectified flow",
+        })
+    }
 }
 
 /// Sizes of the VQ tokenizer.
@@ -183,6 +234,29 @@ pub struct VqConfig {
 
 impl VqConfig {
     /// Tokens of one picture.
+    pub fn num_tokens(&self) -> usize {
+        self.grid[0] * self.grid[1]
+    }
+}
+
+/// Sizes of a rectified flow and of the VAE that its latents are from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlowConfig {
+    /// Channels of a latent.
+    pub latent_channels: usize,
+    /// Side of the square latent.
+    pub latent_size: usize,
+    /// Rows and columns of the grid of positions that the language model sees.
+    pub grid: [usize; 2],
+    /// Side of the square picture in pixels.
+    pub image_size: usize,
+    /// Steps that pictures are meant to be drawn in.
+    pub steps: usize,
+}
+
+impl FlowConfig {
+    /// Positions of one picture, that of the time not counted.
     pub fn num_tokens(&self) -> usize {
         self.grid[0] * self.grid[1]
     }
@@ -226,7 +300,7 @@ pub struct ChatConfig {
 pub struct GenerationConfig {
     /// Weight of classifier-free guidance when drawing.
     pub guidance_scale: f32,
-    /// Temperature when drawing.
+    /// Temperature when drawing image tokens.
     pub temperature: f32,
 }
 
@@ -348,6 +422,38 @@ impl Manifest {
         let manifest: Self = serde_json::from_slice(text).map_err(malformed)?;
         manifest.check(path)?;
         Ok(manifest)
+    }
+
+    /// Sizes of the VQ tokenizer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherDrawing`] where the model does not draw by image tokens.
+    pub fn vq(&self) -> Result<&VqConfig> {
+        match &self.drawing {
+            DrawingConfig::Tokens(vq) => Ok(vq),
+            other => Err(Error::OtherDrawing {
+                family: self.family,
+                found: other.to_string(),
+                expected: "image tokens",
+            }),
+        }
+    }
+
+    /// Sizes of the rectified flow.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherDrawing`] where the model does not draw by rectified flow.
+    pub fn flow(&self) -> Result<&FlowConfig> {
+        match &self.drawing {
+            DrawingConfig::Flow(flow) => Ok(flow),
+            other => Err(Error::OtherDrawing {
+                family: self.family,
+                found: other.to_string(),
+                expected: "rectified flow",
+            }),
+        }
     }
 
     /// The manifest as it is written: indented, stable key order, a newline at the end.

@@ -3,18 +3,23 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use crate::contract::GraphKind;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::manifest::{FileEntry, Manifest};
+use crate::lazy::LazyGraph;
+use crate::manifest::{FileEntry, GraphEntry, Manifest};
 use crate::session::{self, SessionOptions};
 
 /// An exported model directory whose files are as long as its manifest says.
 #[derive(Clone, Debug)]
-pub struct ModelDir {
+pub struct ModelDir(Arc<Contents>);
+
+#[derive(Debug)]
+struct Contents {
     path: PathBuf,
     manifest: Manifest,
 }
@@ -29,43 +34,56 @@ impl ModelDir {
         for (name, entry) in &manifest.files {
             check_size(&path.join(name), entry)?;
         }
-        Ok(Self {
-            path: path.to_owned(),
-            manifest,
-        })
+        let path = path.to_owned();
+        Ok(Self(Arc::new(Contents { path, manifest })))
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.0.path
     }
 
     /// What it contains.
     pub fn manifest(&self) -> &Manifest {
-        &self.manifest
+        &self.0.manifest
     }
 
     /// Opens a graph, after checking that its file, though not yet its weights, is unchanged.
     pub fn graph(&self, kind: GraphKind, options: &SessionOptions) -> Result<Graph> {
-        let missing = || Error::MissingGraph {
-            path: self.path.clone(),
-            graph: kind,
-        };
-        let entry = self.manifest.graphs.get(&kind).ok_or_else(missing)?.clone();
-        let file = self.path.join(&entry.file);
-        if let Some(listed) = self.manifest.files.get(&entry.file) {
+        let Contents { path, manifest } = &*self.0;
+        let entry = self.entry(kind)?.clone();
+        let file = path.join(&entry.file);
+        if let Some(listed) = manifest.files.get(&entry.file) {
             check_hash(&file, listed)?;
         }
         let session = session::open(&file, kind, options)?;
         Graph::new(kind, entry, options.provider, session)
     }
 
+    /// A graph that is opened when it is first needed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingGraph`] where the export has none of this kind.
+    pub fn lazy_graph(&self, kind: GraphKind, options: &SessionOptions) -> Result<LazyGraph> {
+        self.entry(kind)?;
+        Ok(LazyGraph::new(self.clone(), kind, *options))
+    }
+
+    fn entry(&self, kind: GraphKind) -> Result<&GraphEntry> {
+        let entry = self.0.manifest.graphs.get(&kind);
+        entry.ok_or_else(|| Error::MissingGraph {
+            path: self.0.path.clone(),
+            graph: kind,
+        })
+    }
+
     /// Reads every file and compares its SHA-256 with the manifest.
     ///
     /// `progress` is told the bytes of each file that has been read.
     pub fn verify(&self, mut progress: impl FnMut(u64)) -> Result<()> {
-        for (name, entry) in &self.manifest.files {
-            check_hash(&self.path.join(name), entry)?;
+        for (name, entry) in &self.0.manifest.files {
+            check_hash(&self.0.path.join(name), entry)?;
             progress(entry.bytes);
         }
         Ok(())

@@ -15,6 +15,7 @@ fn config() -> VisionConfig {
         image_size: 384,
         patch_size: 16,
         num_tokens: 576,
+        begin_embed: false,
         image_mean: [0.5; 3],
         image_std: [0.5; 3],
         rescale_factor: 1.0 / 255.0,

@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 use janus_runtime::manifest::VisionConfig;
-use janus_runtime::{Error, Graph, GraphKind, ModelDir, Result, SessionOptions, tensors};
+use janus_runtime::{Error, GraphKind, LazyGraph, ModelDir, Result, SessionOptions, tensors};
 use ndarray::{Array3, ArrayD, ArrayView2, ArrayView3, Axis};
 
 use crate::preprocess::{Convention, PixelValues};
@@ -31,16 +31,16 @@ use crate::preprocess::{Convention, PixelValues};
 /// ```
 #[derive(Debug)]
 pub struct VisionEncoder {
-    graph: Graph,
+    graph: LazyGraph,
     config: VisionConfig,
     convention: Convention,
 }
 
 impl VisionEncoder {
-    /// Opens the graph `vision_encoder`; pictures are preprocessed by [`Convention::Official`].
+    /// The graph `vision_encoder`, opened when it is first needed; pictures are preprocessed by [`Convention::Official`].
     pub fn open(model: &ModelDir, options: &SessionOptions) -> Result<Self> {
         Ok(Self {
-            graph: model.graph(GraphKind::VisionEncoder, options)?,
+            graph: model.lazy_graph(GraphKind::VisionEncoder, options)?,
             config: model.manifest().vision.clone(),
             convention: Convention::default(),
         })
@@ -64,7 +64,7 @@ impl VisionEncoder {
     /// [`Error::NotFinite`] where an embedding is not a number.
     pub fn encode(&mut self, pixel_values: &PixelValues) -> Result<ImageEmbeds> {
         let input = pixel_values.view().into();
-        let mut outputs = self.graph.run(&[(tensors::PIXEL_VALUES, input)])?;
+        let mut outputs = self.graph.get()?.run(&[(tensors::PIXEL_VALUES, input)])?;
         ImageEmbeds::from_output(outputs.take_finite(tensors::IMAGE_EMBEDS)?)
     }
 }

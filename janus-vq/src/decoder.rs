@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 use janus_runtime::manifest::VqConfig;
-use janus_runtime::{Graph, GraphKind, ModelDir, SessionOptions, tensors};
+use janus_runtime::{GraphKind, LazyGraph, ModelDir, SessionOptions, tensors};
 use ndarray::{Array4, Axis, s};
 
 use crate::error::{Result, with_shape};
@@ -30,18 +30,16 @@ use crate::tokens::ImageTokens;
 /// ```
 #[derive(Debug)]
 pub struct VqDecoder {
-    graph: Graph,
+    graph: LazyGraph,
     config: VqConfig,
 }
 
 impl VqDecoder {
-    /// Opens `vq_decoder.onnx`.
+    /// The graph `vq_decoder`, opened when it is first needed.
     pub fn open(model: &ModelDir, options: &SessionOptions) -> Result<Self> {
-        let graph = model.graph(GraphKind::VqDecoder, options)?;
-        Ok(Self {
-            graph,
-            config: model.manifest().vq.clone(),
-        })
+        let config = model.manifest().vq()?.clone();
+        let graph = model.lazy_graph(GraphKind::VqDecoder, options)?;
+        Ok(Self { graph, config })
     }
 
     /// Sizes of the tokenizer.
@@ -63,7 +61,10 @@ impl VqDecoder {
         let mut pixels = Array4::zeros((tokens.len(), 3, size, size));
         for (picture, mut target) in pixels.axis_chunks_iter_mut(Axis(0), 1).enumerate() {
             let row = tokens.view().slice_move(s![picture..=picture, ..]);
-            let mut outputs = self.graph.run(&[(tensors::IMAGE_TOKENS, row.into())])?;
+            let mut outputs = self
+                .graph
+                .get()?
+                .run(&[(tensors::IMAGE_TOKENS, row.into())])?;
             let decoded = outputs.take_finite(tensors::PIXELS)?;
             target.assign(&with_shape(tensors::PIXELS, decoded, [1, 3, size, size])?);
         }

@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 use janus_runtime::manifest::VqConfig;
-use janus_runtime::{Graph, GraphKind, ModelDir, SessionOptions, tensors};
+use janus_runtime::{GraphKind, LazyGraph, ModelDir, SessionOptions, tensors};
 use ndarray::{Array2, ArrayView4, Axis};
 
 use crate::error::{Result, with_shape};
@@ -30,18 +30,16 @@ use crate::tokens::ImageTokens;
 /// ```
 #[derive(Debug)]
 pub struct VqEncoder {
-    graph: Graph,
+    graph: LazyGraph,
     config: VqConfig,
 }
 
 impl VqEncoder {
-    /// Opens `vq_encoder.onnx`.
+    /// The graph `vq_encoder`, opened when it is first needed.
     pub fn open(model: &ModelDir, options: &SessionOptions) -> Result<Self> {
-        let graph = model.graph(GraphKind::VqEncoder, options)?;
-        Ok(Self {
-            graph,
-            config: model.manifest().vq.clone(),
-        })
+        let config = model.manifest().vq()?.clone();
+        let graph = model.lazy_graph(GraphKind::VqEncoder, options)?;
+        Ok(Self { graph, config })
     }
 
     /// Sizes of the tokenizer.
@@ -66,7 +64,10 @@ impl VqEncoder {
         let mut indices = Array2::zeros((pixels.len_of(Axis(0)), count));
         let pictures = pixels.axis_chunks_iter(Axis(0), 1);
         for (picture, mut target) in pictures.zip(indices.axis_chunks_iter_mut(Axis(0), 1)) {
-            let mut outputs = self.graph.run(&[(tensors::PIXELS, picture.into())])?;
+            let mut outputs = self
+                .graph
+                .get()?
+                .run(&[(tensors::PIXELS, picture.into())])?;
             let tokens = outputs.take_i64(tensors::IMAGE_TOKENS)?;
             target.assign(&with_shape(tensors::IMAGE_TOKENS, tokens, [1, count])?);
         }

@@ -19,7 +19,7 @@ fn tiny() -> ModelDir {
 #[test]
 fn every_graph_opens_as_the_manifest_says() {
     let model = tiny();
-    for kind in GraphKind::ALL {
+    for &kind in model.manifest().graphs.keys() {
         let graph = model.graph(kind, &SessionOptions::default()).unwrap();
         assert_eq!(graph.kind(), kind);
         assert_eq!(graph.entry(), &model.manifest().graphs[&kind]);
@@ -72,8 +72,8 @@ fn a_changed_manifest_is_refused_by_name() {
     for (pointer, value, expected) in [
         (
             "/format_version",
-            json!(2),
-            "manifest `m` has format 2; this build reads 1",
+            json!(1),
+            "manifest `m` has format 1; this build reads 2",
         ),
         (
             "/language/num_layers",

@@ -1,7 +1,7 @@
 //! The language model's cache and batches: what is cached equals what is computed anew, and
 //! company changes nothing.
 
-use janus_llm::{Embeddings, Error, LanguageModel};
+use janus_llm::{Embeddings, Error, KvCache, LanguageModel};
 use janus_runtime::manifest::DType;
 use janus_runtime::{ImageToken, ModelDir, SessionOptions, TokenId};
 use janus_tests::{assert_close, load_library, tiny_model};
@@ -191,4 +191,89 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
         error.to_string(),
         "image token 128 is outside of the vocabulary of 128"
     );
+}
+
+fn run(llm: &mut LanguageModel, prompt: &Embeddings) -> (KvCache, usize) {
+    let mut prefill = llm.prefill(prompt.clone()).unwrap();
+    let at_once = prefill.done();
+    while !prefill.is_complete() {
+        llm.advance(&mut prefill).unwrap();
+    }
+    (prefill.into_cache(), at_once)
+}
+
+/// The hidden state of one more position after a cache.
+fn next(llm: &mut LanguageModel, cache: &KvCache) -> Array2<f32> {
+    let mut longer = llm.new_cache(1, cache.lengths()[0] + 1).unwrap();
+    longer.copy_row(0, cache, 0).unwrap();
+    let embeds = llm.embed_text(&ids(7, 1)).unwrap();
+    llm.forward(&embeds, &mut longer).unwrap().last()
+}
+
+#[test]
+fn what_prompts_begin_with_is_remembered() {
+    let mut llm = tiny();
+    let first = llm.embed_text(&ids(1, 30)).unwrap();
+    let mut other = ids(1, 30);
+    other.truncate(20);
+    other.extend(ids(2, 15));
+    let other = llm.embed_text(&other).unwrap();
+
+    assert_eq!(run(&mut llm, &first).1, 0, "nothing is known yet");
+    let (cache, at_once) = run(&mut llm, &other);
+    assert_eq!(at_once, 20, "as much as both have in common");
+    assert_eq!(run(&mut llm, &first).1, 30, "the first is still known");
+    assert_eq!(run(&mut llm, &other.slice(0..35)).1, 35);
+
+    let (cold, at_once) = run(&mut tiny(), &other);
+    assert_eq!(at_once, 0);
+    let warm = next(&mut llm, &cache);
+    let cold = next(&mut llm, &cold);
+    assert_close(
+        "after a remembered prefix",
+        warm.view(),
+        cold.view(),
+        TOLERANCE,
+    );
+}
+
+#[test]
+fn long_prompts_go_piece_by_piece() {
+    let mut llm = tiny();
+    let length = llm.config().context_length as u32 - 8;
+    let prompt = llm.embed_text(&ids(3, length)).unwrap();
+    let mut prefill = llm.prefill(prompt.clone()).unwrap();
+    let mut seen = Vec::new();
+    while !prefill.is_complete() {
+        llm.advance(&mut prefill).unwrap();
+        seen.push(prefill.done());
+    }
+    assert_eq!(seen.len(), length.div_ceil(256) as usize, "{seen:?}");
+    let pieces = next(&mut llm, prefill.cache());
+    let mut whole = llm.new_cache(1, length as usize).unwrap();
+    llm.forward(&prompt, &mut whole).unwrap();
+    let whole = next(&mut llm, &whole);
+    assert_close("pieces and whole", pieces.view(), whole.view(), TOLERANCE);
+}
+
+/// The graph for many positions computes what the other one does, in another precision.
+#[test]
+fn prompts_of_quantised_models_have_a_graph_of_their_own() {
+    load_library();
+    let expected = {
+        let mut llm = tiny();
+        let prompt = llm.embed_text(&ids(4, 40)).unwrap();
+        let (cache, _) = run(&mut llm, &prompt);
+        next(&mut llm, &cache)
+    };
+    let model = ModelDir::open(tiny_model("released", DType::Q8)).unwrap();
+    for threshold in [usize::MAX, 2] {
+        let mut llm = LanguageModel::open(&model, &SessionOptions::default()).unwrap();
+        llm.set_prefill_threshold(threshold);
+        let prompt = llm.embed_text(&ids(4, 40)).unwrap();
+        let (cache, _) = run(&mut llm, &prompt);
+        let found = next(&mut llm, &cache);
+        let what = format!("from {threshold} positions");
+        assert_close(&what, found.view(), expected.view(), 5e-2);
+    }
 }

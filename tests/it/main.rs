@@ -2,10 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
 
 mod contract;
+mod flow;
 mod llm;
 mod pipeline;
+mod precision;
 mod tidy;
 mod tokenizer;
 mod validate;
 mod vision;
 mod vq;
+mod window;

@@ -28,6 +28,7 @@ fn params(images: usize, guidance_scale: f32, seed: u64) -> ImageParams {
         images,
         guidance_scale,
         sampling: Sampling::random(1.0, seed),
+        window: 1,
     }
 }
 
@@ -204,6 +205,7 @@ fn company_changes_nothing() {
         sampling: Sampling::random(1.0, u64::from(seed)),
         images: 2,
         tokens: 10,
+        window: 1,
     };
     let requests = [
         text(&mut janus.llm, 11),
@@ -269,6 +271,7 @@ fn a_cancelled_sequence_leaves_the_others_alone() {
         sampling: Sampling::random(1.0, 5),
         images: 3,
         tokens: 8,
+        window: 1,
     };
     let mut run = |cancel: bool| {
         let mut scheduler = Scheduler::new(&mut janus.llm, 300);

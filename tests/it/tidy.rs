@@ -82,7 +82,7 @@ fn dependencies_are_sorted() {
 
 #[test]
 fn siblings_do_not_know_each_other() {
-    let siblings = ["janus-vision", "janus-vq", "janus-llm"];
+    let siblings = ["janus-vision", "janus-vq", "janus-flow", "janus-llm"];
     for name in siblings {
         let manifest = read(&root().join(name).join("Cargo.toml"));
         for other in siblings.into_iter().chain(["janus-pipeline"]) {

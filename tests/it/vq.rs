@@ -18,7 +18,7 @@ fn tiny(form: &str) -> ModelDir {
 fn forced_tokens(model: &ModelDir) -> ImageTokens {
     let tokens = tiny_golden().i64("image_forced_tokens");
     let tokens = tokens.into_dimensionality::<Ix2>().unwrap();
-    ImageTokens::from_indices(tokens, &model.manifest().vq).unwrap()
+    ImageTokens::from_indices(tokens, model.manifest().vq().unwrap()).unwrap()
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn inputs_of_another_model_are_refused() {
         "{error}"
     );
 
-    let mut other = model.manifest().vq.clone();
+    let mut other = model.manifest().vq().unwrap().clone();
     other.grid[0] += 1;
     let tokens = vec![janus_runtime::ImageToken(0); other.num_tokens()];
     let tokens = ImageTokens::from_rows(&[tokens], &other).unwrap();
@@ -111,7 +111,7 @@ fn a_picture_survives_its_tokens() {
     load_library();
     let model = ModelDir::open(demo_model()).unwrap();
     let options = SessionOptions::default();
-    let side = model.manifest().vq.image_size as u32;
+    let side = model.manifest().vq().unwrap().image_size as u32;
     let white = RgbImage::from_pixel(side, side, Rgb([245; 3]));
     let tokens = VqEncoder::open(&model, &options)
         .unwrap()

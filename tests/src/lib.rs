@@ -6,4 +6,7 @@ mod golden;
 mod models;
 
 pub use golden::{Golden, assert_close, relative_error};
-pub use models::{data, demo_checkpoint, demo_model, load_library, tiny_golden, tiny_model};
+pub use models::{
+    data, demo_checkpoint, demo_model, demo_model_in, flow_golden, load_library, tiny_flow,
+    tiny_golden, tiny_model,
+};

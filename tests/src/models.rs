@@ -42,6 +42,21 @@ pub fn tiny_golden() -> Golden {
     Golden::read(&data("janus-tiny/golden.safetensors"))
 }
 
+/// An export of `tests/data/janusflow-tiny`.
+pub fn tiny_flow(dtype: DType) -> PathBuf {
+    let folder = data("janusflow-tiny");
+    let options = ConvertOptions {
+        vae: Some(folder.join("sdxl-vae")),
+        ..ConvertOptions::in_precision(dtype)
+    };
+    exported_by(&options, &folder.join("released"), "tiny-flow", dtype)
+}
+
+/// What the official code computed from those weights.
+pub fn flow_golden() -> Golden {
+    Golden::read(&data("janusflow-tiny/golden.safetensors"))
+}
+
 /// The checkpoint of the demo model.
 pub fn demo_checkpoint() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/demo-model/checkpoint")
@@ -49,14 +64,28 @@ pub fn demo_checkpoint() -> PathBuf {
 
 /// An export of the demo model.
 pub fn demo_model() -> PathBuf {
-    exported(&demo_checkpoint(), "demo", DType::Fp32)
+    demo_model_in(DType::Fp32)
+}
+
+/// An export of the demo model in a precision.
+pub fn demo_model_in(dtype: DType) -> PathBuf {
+    exported(&demo_checkpoint(), "demo", dtype)
+}
+
+fn exported(checkpoint: &Path, name: &str, dtype: DType) -> PathBuf {
+    exported_by(
+        &ConvertOptions::in_precision(dtype),
+        checkpoint,
+        name,
+        dtype,
+    )
 }
 
 /// Converts `checkpoint` unless this converter has done so before.
 ///
 /// Documentation tests are a process each, so the export is kept in the build directory, under
 /// the fingerprint of the converter that made it.
-fn exported(checkpoint: &Path, name: &str, dtype: DType) -> PathBuf {
+fn exported_by(options: &ConvertOptions, checkpoint: &Path, name: &str, dtype: DType) -> PathBuf {
     let root = build_dir()
         .join("janus-tests")
         .join(janus_convert::FINGERPRINT);
@@ -65,11 +94,7 @@ fn exported(checkpoint: &Path, name: &str, dtype: DType) -> PathBuf {
     let lock = std::fs::File::create(root.join(format!("{name}-{dtype}.lock"))).expect("a lock");
     lock.lock().expect("the lock");
     if !out.exists() {
-        let options = ConvertOptions {
-            dtype,
-            ..ConvertOptions::default()
-        };
-        janus_convert::convert(checkpoint, &out, &options)
+        janus_convert::convert(checkpoint, &out, options)
             .unwrap_or_else(|e| panic!("{}: {}", checkpoint.display(), chain(&e)));
     }
     out

@@ -6,7 +6,7 @@ use std::{env, fs};
 fn main() {
     let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
     // The reader's contract is part of what an export is.
-    for sources in ["src", "../../janus-runtime/src"] {
+    for sources in ["src", "recipes", "../../janus-runtime/src"] {
         println!("cargo:rerun-if-changed={sources}");
         add(Path::new(sources), &mut hash);
     }

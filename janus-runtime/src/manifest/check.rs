@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path};
 
-use super::{Manifest, TensorSpec};
+use super::{DrawingConfig, Manifest, TensorSpec};
 use crate::contract::GraphKind;
 use crate::error::{Error, Result};
 
@@ -12,6 +12,7 @@ const MAX_WIDTH: usize = 262_144;
 const MAX_VOCABULARY: usize = 4_000_000;
 const MAX_CONTEXT: usize = 4_000_000;
 const MAX_IMAGE_SIDE: usize = 8192;
+const MAX_STEPS: usize = 100_000;
 
 impl Manifest {
     /// Checks ranges, the sums that belong together, file names and the presence of every graph.
@@ -43,6 +44,13 @@ impl Manifest {
         if !v.image_size.is_multiple_of(v.patch_size) || v.num_tokens != patches {
             let expected = format!("(image_size / patch_size)² = {patches}");
             return fail("vision.num_tokens", v.num_tokens.to_string(), expected);
+        }
+        if let DrawingConfig::Flow(flow) = &self.drawing {
+            let [rows, columns] = flow.grid;
+            if !flow.latent_size.is_multiple_of(rows) || rows != columns {
+                let expected = format!("divisors of latent_size = {}", flow.latent_size);
+                return fail("drawing.flow.grid", format!("{:?}", flow.grid), expected);
+            }
         }
         if v.image_std
             .iter()
@@ -80,10 +88,13 @@ impl Manifest {
             }
         }
         for kind in GraphKind::ALL {
-            let entry = self.graphs.get(&kind).ok_or_else(|| Error::MissingGraph {
-                path: path.to_owned(),
-                graph: kind,
-            })?;
+            let Some(entry) = self.graphs.get(&kind) else {
+                if kind.is_required(&self.drawing) {
+                    let path = path.to_owned();
+                    return Err(Error::MissingGraph { path, graph: kind });
+                }
+                continue;
+            };
             for file in std::iter::once(&entry.file).chain(&entry.data) {
                 if !self.files.contains_key(file) {
                     return Err(Error::FileNotListed {
@@ -99,9 +110,9 @@ impl Manifest {
         Ok(())
     }
 
-    fn limits(&self) -> [(&'static str, usize, usize); 14] {
-        let (l, v, q) = (&self.language, &self.vision, &self.vq);
-        [
+    fn limits(&self) -> Vec<(&'static str, usize, usize)> {
+        let (l, v) = (&self.language, &self.vision);
+        let mut limits = vec![
             ("language.hidden_size", l.hidden_size, MAX_WIDTH),
             ("language.intermediate_size", l.intermediate_size, MAX_WIDTH),
             ("language.num_layers", l.num_layers, MAX_LAYERS),
@@ -112,11 +123,28 @@ impl Manifest {
             ("language.context_length", l.context_length, MAX_CONTEXT),
             ("vision.image_size", v.image_size, MAX_IMAGE_SIDE),
             ("vision.patch_size", v.patch_size, MAX_IMAGE_SIDE),
-            ("vq.codebook_size", q.codebook_size, MAX_VOCABULARY),
-            ("vq.image_size", q.image_size, MAX_IMAGE_SIDE),
-            ("vq.grid[0]", q.grid[0], MAX_IMAGE_SIDE),
-            ("vq.grid[1]", q.grid[1], MAX_IMAGE_SIDE),
-        ]
+        ];
+        match &self.drawing {
+            DrawingConfig::Tokens(q) => limits.extend([
+                (
+                    "drawing.tokens.codebook_size",
+                    q.codebook_size,
+                    MAX_VOCABULARY,
+                ),
+                ("drawing.tokens.image_size", q.image_size, MAX_IMAGE_SIDE),
+                ("drawing.tokens.grid[0]", q.grid[0], MAX_IMAGE_SIDE),
+                ("drawing.tokens.grid[1]", q.grid[1], MAX_IMAGE_SIDE),
+            ]),
+            DrawingConfig::Flow(f) => limits.extend([
+                ("drawing.flow.latent_channels", f.latent_channels, MAX_WIDTH),
+                ("drawing.flow.latent_size", f.latent_size, MAX_IMAGE_SIDE),
+                ("drawing.flow.image_size", f.image_size, MAX_IMAGE_SIDE),
+                ("drawing.flow.grid[0]", f.grid[0], MAX_IMAGE_SIDE),
+                ("drawing.flow.grid[1]", f.grid[1], MAX_IMAGE_SIDE),
+                ("drawing.flow.steps", f.steps, MAX_STEPS),
+            ]),
+        }
+        limits
     }
 
     fn token_ids(&self) -> [(&'static str, u32); 6] {

@@ -11,6 +11,7 @@ fn config(image_size: usize) -> VisionConfig {
         image_size,
         patch_size: 16,
         num_tokens: (image_size / 16).pow(2),
+        begin_embed: false,
         image_mean: [0.5; 3],
         image_std: [0.5; 3],
         rescale_factor: 1.0 / 255.0,

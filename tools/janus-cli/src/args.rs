@@ -97,6 +97,7 @@ pub(crate) enum Command {
     /// Compare an export with a reference's numbers
     Validate(commands::validate::Args),
     Eval(commands::eval::Args),
+    Bench(commands::bench::Args),
     /// Prepare pictures as the understanding encoder sees them
     Preprocess(commands::preprocess::Args),
     /// Turn text into token ids

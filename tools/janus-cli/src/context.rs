@@ -44,10 +44,15 @@ impl Context {
         if let Some(library) = self.library.get() {
             return Ok(library);
         }
-        let library = self.fetching(|tell| janus_install::ensure(&self.request(), tell))?;
+        let library = self.find_library()?;
         load_library(&library.path, &self.library_options())?;
         self.remark(format!("ONNX Runtime: {}", library.path.display()));
         Ok(self.library.get_or_init(|| library))
+    }
+
+    /// The ONNX Runtime library, found or fetched, but not loaded.
+    pub(crate) fn find_library(&self) -> janus_install::Result<Library> {
+        self.fetching(|tell| janus_install::ensure(&self.request(), tell))
     }
 
     /// How the library is set up.

@@ -119,6 +119,6 @@ pub(crate) struct History<'a> {
 }
 
 /// The 64-bit float that is printed alike.
-fn printed(number: f32) -> f64 {
+pub(crate) fn printed(number: f32) -> f64 {
     number.to_string().parse().unwrap_or(f64::NAN)
 }

@@ -29,6 +29,12 @@ pub(crate) enum Dtype {
     Fp32,
     /// 16-bit floats, half the size
     Fp16,
+    /// 8-bit integers for the matrices
+    Q8,
+    /// 4-bit integers for the transformer, 8-bit ones for heads and vision encoder
+    Q4,
+    /// As q4, with 16-bit floats for everything else
+    Q4f16,
 }
 
 impl From<Dtype> for DType {
@@ -36,6 +42,9 @@ impl From<Dtype> for DType {
         match dtype {
             Dtype::Fp32 => Self::Fp32,
             Dtype::Fp16 => Self::Fp16,
+            Dtype::Q8 => Self::Q8,
+            Dtype::Q4 => Self::Q4,
+            Dtype::Q4f16 => Self::Q4f16,
         }
     }
 }
@@ -65,7 +74,7 @@ pub(crate) fn convert(
 /// The embedded demo model, converted when it is first used.
 pub(crate) fn of_demo(context: &Context) -> anyhow::Result<PathBuf> {
     let options = options(context);
-    let key = format!("{FINGERPRINT} {}", options.dtype);
+    let key = format!("{FINGERPRINT} {}", options.recipe.dtype());
     let exported = janus_demo::ensure_exported(&folder(context)?, &key, |checkpoint, out| {
         convert(checkpoint, out, &options, context).map(|_| ())
     });
@@ -76,7 +85,7 @@ pub(crate) fn of_demo(context: &Context) -> anyhow::Result<PathBuf> {
 pub(crate) fn of_checkpoint(checkpoint: &Path, context: &Context) -> anyhow::Result<PathBuf> {
     let folder = folder(context)?;
     let options = options(context);
-    let out = folder.join(export_name(checkpoint, options.dtype)?);
+    let out = folder.join(export_name(checkpoint, options.recipe.dtype())?);
     if out.is_dir() {
         return Ok(out);
     }
@@ -96,10 +105,7 @@ pub(crate) fn folder(context: &Context) -> anyhow::Result<PathBuf> {
 }
 
 fn options(context: &Context) -> ConvertOptions {
-    ConvertOptions {
-        dtype: context.global.dtype.unwrap_or(Dtype::Fp32).into(),
-        ..ConvertOptions::default()
-    }
+    ConvertOptions::in_precision(context.global.dtype.unwrap_or(Dtype::Fp32).into())
 }
 
 /// Waits until no other process converts the same; the lock goes with the file, or the process.

@@ -14,7 +14,6 @@ mod export;
 mod failure;
 mod files;
 mod interrupt;
-mod memory;
 mod model;
 mod output;
 mod picture;
@@ -27,6 +26,7 @@ use clap::Parser;
 
 use args::{Cli, Command};
 use context::Context;
+use janus_bench::memory;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -59,6 +59,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Synth(args) => commands::synth::run(&args, context),
         Command::Validate(args) => commands::validate::run(&args, context),
         Command::Eval(args) => commands::eval::run(&args, context),
+        Command::Bench(args) => commands::bench::run(&args, context),
         Command::Preprocess(args) => commands::preprocess::run(&args, context),
         Command::Tokenize(args) => commands::tokenize::run(&args, context),
         Command::Encode(args) => commands::encode::run(&args, context),

@@ -5,19 +5,25 @@
 //! computes and are not supported are refused, never ignored.
 
 pub(crate) mod chat;
+mod flow;
 mod images;
 pub(crate) mod json;
 mod language;
 pub(crate) mod preprocessor;
 pub(crate) mod tokens;
 mod unique;
+pub(crate) mod vae;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use janus_runtime::manifest::{LanguageConfig, Layout, SpecialTokens, VqConfig};
+use janus_runtime::manifest::{
+    DrawingConfig, Family, LanguageConfig, Layout, SpecialTokens, VqConfig,
+};
 
+pub(crate) use self::flow::FlowSizes;
 pub(crate) use self::images::SiglipConfig;
 use self::json::{Document, Section};
+use self::vae::Vae;
 use crate::checkpoint::Dtype;
 use crate::error::{Error, Result};
 use crate::module::Module;
@@ -60,21 +66,38 @@ const HARMLESS: &[&str] = &[
     "typical_p",
 ];
 
-/// `config.json` of a Janus or Janus-Pro checkpoint.
+/// `config.json` of a checkpoint of the family.
 #[derive(Debug)]
 pub(crate) struct ConfigFile {
+    path: PathBuf,
     document: Document,
     layout: Layout,
+    is_flow: bool,
 }
 
 /// The sizes of a model, all of them known.
-#[derive(Debug)]
-pub(crate) struct Sizes {
+pub(crate) struct Sizes<'c> {
     pub(crate) language: LanguageConfig,
     /// Whether a checkpoint without a text head uses the embedding table instead.
     pub(crate) tied_head: bool,
     pub(crate) siglip: SiglipConfig,
-    pub(crate) vq: VqConfig,
+    pub(crate) drawing: DrawingSizes<'c>,
+}
+
+/// The sizes of what draws.
+pub(crate) enum DrawingSizes<'c> {
+    Tokens(VqConfig),
+    Flow(FlowSizes<'c>),
+}
+
+impl DrawingSizes<'_> {
+    /// What the manifest says of it.
+    pub(crate) fn config(&self) -> DrawingConfig {
+        match self {
+            Self::Tokens(vq) => DrawingConfig::Tokens(vq.clone()),
+            Self::Flow(flow) => DrawingConfig::Flow(flow.config.clone()),
+        }
+    }
 }
 
 impl ConfigFile {
@@ -86,11 +109,44 @@ impl ConfigFile {
         } else {
             document
         };
-        let layout = recognise(&document.root(), &released.join(CONFIG))?;
+        let path = released.join(CONFIG);
+        let layout = recognise(&document.root(), &path)?;
         let root = document.root();
+        let is_flow = flow::SECTIONS.iter().any(|key| root.has(key));
         root.refuse("quantization_config")?;
         root.refuse_unknown_numbers(&[HARMLESS, &["image_token_id"]])?;
-        Ok(Self { document, layout })
+        Ok(Self {
+            path,
+            document,
+            layout,
+            is_flow,
+        })
+    }
+
+    /// Whether this is a JanusFlow checkpoint.
+    pub(crate) fn is_flow(&self) -> bool {
+        self.is_flow
+    }
+
+    /// Fails unless this is a JanusFlow checkpoint and was not said to be another.
+    pub(crate) fn expect_flow(&self, stated: Option<Family>) -> Result<()> {
+        match (self.is_flow, stated) {
+            (true, None | Some(Family::JanusFlow)) => Ok(()),
+            (_, stated) => Err(Error::OtherFamily {
+                path: self.path.clone(),
+                stated: stated.unwrap_or(Family::JanusFlow),
+            }),
+        }
+    }
+
+    /// Fails unless there is a VAE for a model that needs one, and none for another.
+    pub(crate) fn check_vae(&self, vae: Option<&Path>) -> Result<()> {
+        let path = || self.path.clone();
+        match (self.is_flow, vae) {
+            (true, None) => Err(Error::VaeMissing { path: path() }),
+            (false, Some(_)) => Err(Error::VaeUnwanted { path: path() }),
+            _ => Ok(()),
+        }
     }
 
     /// Layout of the weights.
@@ -104,7 +160,7 @@ impl ConfigFile {
     }
 
     /// The sizes of the model, from here and from the weights.
-    pub(crate) fn sizes(&self, model: &Module<'_>) -> Result<Sizes> {
+    pub(crate) fn sizes<'c>(&self, model: &Module<'c>, vae: Option<&Vae<'c>>) -> Result<Sizes<'c>> {
         let root = self.root();
         let section = self.language()?;
         let table = llama::language_model_of(model).at("embed_tokens");
@@ -113,14 +169,24 @@ impl ConfigFile {
         section.agree("hidden_size", columns, "columns in the embedding table")?;
         let language = language::read(&section)?;
 
-        let siglip = images::siglip(&root, model)?;
-        images::check_adaptors(&root, model)?;
-        let vq = images::vq(&root, model, siglip.image_size)?;
+        let (siglip, drawing) = match vae {
+            None => {
+                let siglip = images::siglip(&root, model)?;
+                images::check_adaptors(&root, model)?;
+                let vq = images::vq(&root, model, siglip.image_size)?;
+                (siglip, DrawingSizes::Tokens(vq))
+            }
+            Some(vae) => {
+                let siglip = images::siglip_of_flow(&root, model)?;
+                let flow = flow::flow(&root, model, vae, siglip.image_size)?;
+                (siglip, DrawingSizes::Flow(flow))
+            }
+        };
         Ok(Sizes {
             language,
             tied_head: self.tied_head()?,
             siglip,
-            vq,
+            drawing,
         })
     }
 
@@ -190,16 +256,6 @@ impl ConfigFile {
 
 /// Tells the layouts apart by what the configuration calls its model.
 fn recognise(root: &Section<'_>, path: &Path) -> Result<Layout> {
-    let flow = [
-        "vision_und_enc_config",
-        "vision_gen_enc_config",
-        "vision_gen_dec_config",
-    ];
-    if flow.iter().any(|key| root.has(key)) {
-        return Err(Error::JanusFlow {
-            path: path.to_owned(),
-        });
-    }
     match root.text("model_type")? {
         Some("multi_modality") => Ok(Layout::Released),
         Some("janus") => Ok(Layout::Transformers),

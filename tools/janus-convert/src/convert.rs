@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use janus_runtime::manifest::{Converter, DType, FORMAT_VERSION, Family, Source};
@@ -10,21 +10,24 @@ use janus_runtime::{GraphKind, Manifest};
 
 use crate::checkpoint::Checkpoint;
 use crate::config::tokens::Vocabulary;
-use crate::config::{ConfigFile, Sizes, chat, preprocessor};
+use crate::config::{ConfigFile, Sizes, chat, preprocessor, vae};
 use crate::error::{Error, Result};
 use crate::export::{self, Export};
 use crate::module::Module;
-use crate::networks::{self, IGNORED};
+use crate::networks::{self, IGNORED, IGNORED_OF_VAE};
 use crate::notice;
 use crate::onnx::{GraphFile, OPSET};
 use crate::progress::{Meter, Progress};
 use crate::recipe::Recipe;
+use crate::sources::Sources;
 
 /// How to convert.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ConvertOptions {
-    /// Precision of the weights.
-    pub dtype: DType,
+    /// Which weights are stored how.
+    pub recipe: Recipe,
+    /// The checkpoint of the SDXL VAE, which a JanusFlow model needs and no other has.
+    pub vae: Option<PathBuf>,
     /// Which model of the family it is, where that is known better than the files tell.
     pub family: Option<Family>,
     /// Whether an export that stands at the target may be replaced. It stays until the new one is
@@ -35,10 +38,21 @@ pub struct ConvertOptions {
     pub allow_unknown: bool,
 }
 
+impl ConvertOptions {
+    /// The recipe of a precision, and nothing else out of the ordinary.
+    pub fn in_precision(dtype: DType) -> Self {
+        Self {
+            recipe: Recipe::shipped(dtype),
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for ConvertOptions {
     fn default() -> Self {
         Self {
-            dtype: DType::Fp32,
+            recipe: Recipe::shipped(DType::Fp32),
+            vae: None,
             family: None,
             replace: false,
             allow_unknown: false,
@@ -68,39 +82,49 @@ pub fn convert_with_progress(
     options: &ConvertOptions,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Manifest> {
-    let released = &released.canonicalize().map_err(|source| Error::ReadFile {
-        path: released.to_owned(),
-        source,
-    })?;
+    let released = &resolve(released)?;
+    let vae_dir = options.vae.as_deref().map(resolve).transpose()?;
     let config = ConfigFile::read(released, options.allow_unknown)?;
+    config.check_vae(vae_dir.as_deref())?;
     let checkpoint = Arc::new(Checkpoint::open(released)?);
-    let model = Module::root(&checkpoint, config.layout(), Recipe::cpu(options.dtype));
-    let sizes = config.sizes(&model)?;
+    let vae = vae_dir.as_deref().map(vae::open).transpose()?;
+    let model = Module::root(&checkpoint, config.layout(), &options.recipe);
+    let read_vae = |(dir, weights)| vae::read(dir, weights, &options.recipe, options.allow_unknown);
+    let sizes = vae_dir.as_deref().zip(vae.as_ref()).map(read_vae);
+    let sizes = config.sizes(&model, sizes.transpose()?.as_ref())?;
     let graphs = networks::graphs(&model, &sizes)?;
     checkpoint.expect_all_used(&IGNORED)?;
+    if let Some(vae) = &vae {
+        vae.expect_all_used(&IGNORED_OF_VAE)?;
+    }
     let mut manifest = describe(released, options, &config, sizes, &graphs)?;
     manifest.source.notes.extend(config.notes(&model)?);
-    manifest.source.notes.extend_from_slice(checkpoint.notes());
-    let beside = notice::files(released)?;
+    let sources = Sources::new(&checkpoint, vae.as_ref());
+    manifest.source.notes.extend(sources.notes());
+    let beside = notice::files(released, vae_dir.as_deref())?;
 
     let mut export = Export::create(out, released, options.replace)?;
     let weights = graphs.iter().map(|(_, graph)| graph.data_bytes()).sum();
     export.expect_room(weights)?;
-    let mut meter = Meter::new(&checkpoint, weights, progress);
-    manifest.source.files = meter.hash(&checkpoint)?;
+    let mut meter = Meter::new(&sources, weights, progress);
+    manifest.source.files = meter.hash(&sources)?;
     for (kind, graph) in &graphs {
         export.graph(graph, &mut |bytes| meter.wrote(*kind, bytes))?;
     }
     for (name, bytes) in beside {
         export.file(&name, &bytes)?;
     }
-    manifest
-        .source
-        .notes
-        .extend(checkpoint.doubtful().iter().map(ToString::to_string));
+    manifest.source.notes.extend(sources.doubtful());
     manifest.files = export.files().clone();
     export.finish(&manifest)?;
     Ok(manifest)
+}
+
+fn resolve(dir: &Path) -> Result<PathBuf> {
+    dir.canonicalize().map_err(|source| Error::ReadFile {
+        path: dir.to_owned(),
+        source,
+    })
 }
 
 /// The manifest, but for the files and what is known only when they are written.
@@ -108,16 +132,15 @@ fn describe(
     released: &Path,
     options: &ConvertOptions,
     config: &ConfigFile,
-    sizes: Sizes,
+    sizes: Sizes<'_>,
     graphs: &[(GraphKind, GraphFile)],
 ) -> Result<Manifest> {
     let vocabulary = Vocabulary::read(released, sizes.language.vocab_size)?;
     config.check_tokens(vocabulary.special())?;
-    let root = config.root();
     let (family, evidence) = chat::family(
         released,
         options.family,
-        &root,
+        config,
         &sizes.language,
         &vocabulary,
     )?;
@@ -132,14 +155,14 @@ fn describe(
         converter: Converter {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             opset: OPSET,
-            dtype: options.dtype,
+            dtype: options.recipe.dtype(),
         },
-        vision: preprocessor::read(released, &sizes.siglip)?,
+        vision: preprocessor::read(released, &sizes.siglip, config.is_flow())?,
         language: sizes.language,
-        vq: sizes.vq,
+        drawing: sizes.drawing.config(),
         tokens: vocabulary.special().clone(),
         chat: chat::chat(released, family)?,
-        generation: chat::generation(released)?,
+        generation: chat::generation(released, family)?,
         graphs: export::entries(graphs),
         files: BTreeMap::new(),
     })

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use janus_runtime::manifest::Family;
+
 use crate::checkpoint::{CheckpointError, Fault};
 
 /// The result of this crate's functions.
@@ -92,14 +94,36 @@ pub enum Error {
         /// What the weights say.
         found: String,
     },
-    /// The directory holds a JanusFlow checkpoint.
-    #[error("`{}` is a JanusFlow model; this version converts Janus and Janus-Pro", path.display())]
-    JanusFlow {
+    /// A JanusFlow model draws into the latents of a VAE, which is a checkpoint of its own.
+    #[error("`{}` is a JanusFlow model: the SDXL VAE has to be given too", path.display())]
+    VaeMissing {
         /// The configuration.
         path: PathBuf,
     },
+    /// A VAE was given for a model that has none.
+    #[error("`{}` is not a JanusFlow model: it has no use for a VAE", path.display())]
+    VaeUnwanted {
+        /// The configuration.
+        path: PathBuf,
+    },
+    /// The VAE's tensors have other names than those that are read.
+    #[error("`{}` has the tensor names of {whose}; what is read is a VAE in diffusers' layout, `diffusion_pytorch_model.safetensors`", path.display())]
+    VaeNames {
+        /// The VAE.
+        path: PathBuf,
+        /// Whose names.
+        whose: String,
+    },
+    /// The caller and the configuration disagree on what the model is.
+    #[error("`{}` is the configuration of another model than {stated}", path.display())]
+    OtherFamily {
+        /// The configuration.
+        path: PathBuf,
+        /// What the caller said.
+        stated: Family,
+    },
     /// The directory holds some other model.
-    #[error("`{}` is a model of type `{}`; Janus and Janus-Pro have `multi_modality` (as released) or `janus` (transformers)", path.display(), shortened(model_type))]
+    #[error("`{}` is a model of type `{}`; those of the Janus family have `multi_modality` (as released) or `janus` (transformers)", path.display(), shortened(model_type))]
     NotJanus {
         /// The configuration.
         path: PathBuf,
@@ -143,6 +167,57 @@ pub enum Error {
         tensor: String,
         /// The first such value.
         value: f32,
+    },
+    /// A weight that is to be quantised is not a number.
+    #[error(
+        "tensor `{tensor}` has the value {value}, which cannot be quantised; convert with fp32"
+    )]
+    NotFinite {
+        /// The tensor.
+        tensor: String,
+        /// The first such value.
+        value: f32,
+    },
+    /// A file is not a recipe.
+    #[error("`{}` is not a recipe", path.display())]
+    Recipe {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A field of a recipe has a value that it cannot have.
+    #[error("`{}`: `{field}` is `{}`; expected {expected}", path.display(), shortened(found))]
+    RecipeField {
+        /// The file.
+        path: PathBuf,
+        /// The field, or the place in the model.
+        field: String,
+        /// Its value.
+        found: String,
+        /// What it can be.
+        expected: &'static str,
+    },
+    /// A recipe says nothing of a weight.
+    #[error("the recipe says nothing of `{module}`; a rule for \"*\" is for everything else")]
+    RecipeSilent {
+        /// The module with the weight.
+        module: String,
+    },
+    /// A recipe asks for integers where only floats can be.
+    #[error("the recipe stores `{module}` as {format}; it can be fp32 or fp16")]
+    RecipeFloat {
+        /// The module with the weight.
+        module: String,
+        /// What the recipe says.
+        format: String,
+    },
+    /// A rule of a recipe is for no weight.
+    #[error("the recipe's rule for `{place}` is for no weight of this model")]
+    RecipeUnused {
+        /// The place of the rule.
+        place: String,
     },
     /// Something stands where the export should go.
     #[error("`{}` exists", path.display())]

@@ -2,8 +2,8 @@
 //!
 //! Use this crate to make a model directory that `janus-runtime` and the crates above it open. It
 //! reads Janus-1.3B, Janus-Pro-1B and Janus-Pro-7B, as DeepSeek released them or as the
-//! `transformers` library stores them, in safetensors or PyTorch files, and needs neither Python
-//! nor PyTorch nor ONNX Runtime.
+//! `transformers` library stores them, and JanusFlow-1.3B with the SDXL VAE; in safetensors or
+//! PyTorch files. It needs neither Python nor PyTorch nor ONNX Runtime.
 //!
 //! ```no_run
 //! use janus_convert::{ConvertOptions, convert};
@@ -30,8 +30,10 @@ mod networks;
 mod nn;
 mod notice;
 mod onnx;
+mod product;
 mod progress;
 mod recipe;
+mod sources;
 pub mod synth;
 mod weight;
 
@@ -39,6 +41,7 @@ pub use convert::{ConvertOptions, convert, convert_with_progress};
 pub use error::{Error, Result};
 pub use onnx::listing;
 pub use progress::{Progress, Stage};
+pub use recipe::Recipe;
 
 /// Version and a hash of the converter's sources: exports are reused only by the same converter.
 pub const FINGERPRINT: &str = env!("JANUS_CONVERT_FINGERPRINT");

@@ -21,7 +21,7 @@ pub(crate) struct Module<'c> {
     weights: Weights<'c>,
     path: String,
     layout: Layout,
-    recipe: Recipe,
+    recipe: &'c Recipe,
 }
 
 /// What a module is called within the one around it.
@@ -34,13 +34,33 @@ pub(crate) enum Name {
 
 impl<'c> Module<'c> {
     /// The whole checkpoint.
-    pub(crate) fn root(checkpoint: &'c Arc<Checkpoint>, layout: Layout, recipe: Recipe) -> Self {
+    pub(crate) fn root(
+        checkpoint: &'c Arc<Checkpoint>,
+        layout: Layout,
+        recipe: &'c Recipe,
+    ) -> Self {
         Self {
             checkpoint,
             weights: checkpoint.root(),
             path: String::new(),
             layout,
             recipe,
+        }
+    }
+
+    /// The same place under another name: the root of a checkpoint that is a part of the model.
+    pub(crate) fn named(&self, path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// The same place, for graphs that are written by another recipe.
+    pub(crate) fn by(&self, recipe: &'c Recipe) -> Self {
+        Self {
+            recipe,
+            ..self.clone()
         }
     }
 
@@ -109,7 +129,7 @@ impl<'c> Module<'c> {
     }
 
     /// How graphs are written.
-    pub(crate) fn recipe(&self) -> Recipe {
+    pub(crate) fn recipe(&self) -> &'c Recipe {
         self.recipe
     }
 }

@@ -5,6 +5,7 @@
 use crate::error::{Error, Result};
 use crate::module::Module;
 use crate::onnx::{Conv, DType, Value, shape};
+use crate::product::product;
 use crate::weight::Weight;
 
 /// Groups of every group norm in this family.
@@ -49,9 +50,7 @@ pub(crate) fn packed_projection<'g>(
             .iter()
             .map(|(m, out)| m.weight("weight", &[*out, width])),
     )?;
-    let dtype = parts[0].0.recipe().matrices;
-    let weight = weight.store_transposed(x.graph(), format!("{path}.weight"), dtype);
-    Ok(x.matmul(weight.cast(DType::F32)))
+    product(path, x, weight, parts[0].0.recipe())
 }
 
 /// `linear(gelu(linear(x)))`
@@ -64,15 +63,15 @@ pub(crate) fn mlp<'g>(
     linear(m_out, h.gelu(), out)
 }
 
-/// Rows of the table `weight [rows, width]` by their indices; the table is stored as `dtype`.
+/// Rows of the table `weight [rows, width]` by their indices.
 pub(crate) fn embedding<'g>(
     m: &Module<'_>,
     indices: Value<'g>,
     [rows, width]: [usize; 2],
-    dtype: DType,
 ) -> Result<Value<'g>> {
     let graph = indices.graph();
     let _scope = graph.enter(m);
+    let dtype = m.recipe().float(m.path())?;
     let table = m.weight("weight", &[rows, width])?;
     let table = table.store(graph, format!("{m}.weight"), dtype, &[rows, width]);
     Ok(table.rows(indices).cast(DType::F32))
@@ -133,10 +132,53 @@ pub(crate) fn conv2d_with<'g>(
     let _scope = x.graph().enter(m);
     let dims = [out, x.extent(1), conv.kernel, conv.kernel];
     let weight = m.weight("weight", &dims)?;
-    let weight = weight.store(x.graph(), format!("{m}.weight"), DType::F32, &dims);
+    let weight = weight.store(
+        x.graph(),
+        format!("{m}.weight"),
+        m.recipe().float(m.path())?,
+        &dims,
+    );
     let bias = m.weight("bias", &[out])?;
     let bias = bias.store(x.graph(), format!("{m}.bias"), DType::F32, &[out]);
-    Ok(x.conv2d(weight, bias, conv))
+    Ok(x.conv2d(weight.cast(DType::F32), bias, conv))
+}
+
+/// A convolution of each channel by itself that keeps height and width.
+pub(crate) fn depthwise_conv2d<'g>(
+    m: &Module<'_>,
+    x: Value<'g>,
+    kernel: usize,
+) -> Result<Value<'g>> {
+    let _scope = x.graph().enter(m);
+    let channels = x.extent(1);
+    let dims = [channels, 1, kernel, kernel];
+    let dtype = m.recipe().float(m.path())?;
+    let weight = m.weight("weight", &dims)?;
+    let weight = weight.store(x.graph(), format!("{m}.weight"), dtype, &dims);
+    let bias = m.weight("bias", &[channels])?;
+    let bias = bias.store(x.graph(), format!("{m}.bias"), DType::F32, &[channels]);
+    Ok(x.depthwise_conv2d(weight.cast(DType::F32), bias, Conv::same(kernel)))
+}
+
+/// Global response norm of `[n, places, c]` (ConvNeXt V2, section 3.2): `(γ · g / mean(g) + 1) · x
+/// + β` with the length g of each channel over all places.
+pub(crate) fn global_response_norm<'g>(
+    m: &Module<'_>,
+    x: Value<'g>,
+    eps: f32,
+) -> Result<Value<'g>> {
+    let graph = x.graph();
+    let _scope = graph.enter(m);
+    let channels = x.extent(-1);
+    let dims = [1, 1, 1, channels];
+    let store = |name: &str| -> Result<_> {
+        let weight = m.weight(name, &dims)?;
+        Ok(weight.store(graph, format!("{m}.{name}"), DType::F32, &[channels]))
+    };
+    let (gamma, beta) = (store("weight")?, store("bias")?);
+    let length = x.reduce_l2(1);
+    let response = length / (length.reduce_mean(2) + graph.scalar(eps));
+    Ok(x * (gamma * response + graph.scalar(1.0)) + beta)
 }
 
 /// `weight` and `bias` of a norm over `width` channels, stored with the given dimensions.

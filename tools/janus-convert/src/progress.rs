@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use janus_runtime::GraphKind;
 use janus_runtime::manifest::FileEntry;
 
-use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
+use crate::sources::Sources;
 
 /// How far a conversion has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,42 +42,28 @@ pub(crate) struct Meter<'p> {
 }
 
 impl<'p> Meter<'p> {
-    /// Nothing is done yet of hashing a checkpoint and writing so many bytes of weights.
-    pub(crate) fn new(checkpoint: &Checkpoint, weights: u64, report: &'p mut Report<'p>) -> Self {
-        let sources: u64 = checkpoint
-            .source_files()
-            .iter()
-            .map(|file| file.size())
-            .sum();
+    /// Nothing is done yet of hashing checkpoints and writing so many bytes of weights.
+    pub(crate) fn new(sources: &Sources<'_>, weights: u64, report: &'p mut Report<'p>) -> Self {
         Self {
             report,
             hashed: 0,
             written: 0,
-            total: sources + weights,
+            total: sources.bytes() + weights,
             cancelled: false,
         }
     }
 
-    /// Hashes the files of the checkpoint.
-    pub(crate) fn hash(&mut self, checkpoint: &Checkpoint) -> Result<BTreeMap<String, FileEntry>> {
-        let digests = checkpoint.sha256_files(|read, _| {
+    /// Hashes the files of the checkpoints.
+    pub(crate) fn hash(&mut self, sources: &Sources<'_>) -> Result<BTreeMap<String, FileEntry>> {
+        let entries = sources.hash(&mut |read| {
             self.hashed = read;
             // A read goes on to its end; `cancelled` tells afterwards.
             let _ = self.tell(Stage::Hashing);
         })?;
-        if self.cancelled {
-            return Err(Error::Cancelled);
+        match self.cancelled {
+            true => Err(Error::Cancelled),
+            false => Ok(entries),
         }
-        let entry = |digest: crate::checkpoint::FileDigest| {
-            (
-                digest.name,
-                FileEntry {
-                    bytes: digest.size,
-                    sha256: digest.sha256,
-                },
-            )
-        };
-        Ok(digests.into_iter().map(entry).collect())
     }
 
     /// So many bytes more of a graph's weights are written.

@@ -9,7 +9,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use common::{Alteration, Altered, tiny};
+use common::{Alteration, Altered, tiny, tiny_flow};
 use expect_test::expect_file;
 use janus_convert::{ConvertOptions, Error, Stage, convert, convert_with_progress, listing};
 use janus_runtime::manifest::{DType, Family, Layout};
@@ -65,21 +65,42 @@ fn the_same_checkpoint_gives_the_same_bytes() {
 #[test]
 fn the_nodes_of_every_graph() {
     let dir = tempfile::tempdir().unwrap();
-    for (dtype, listings) in [(DType::Fp32, "fp32"), (DType::Fp16, "fp16")] {
+    for (dtype, listings) in [
+        (DType::Fp32, "fp32"),
+        (DType::Fp16, "fp16"),
+        (DType::Q4, "q4"),
+    ] {
         let out = dir.path().join(listings);
-        let options = ConvertOptions {
-            dtype,
-            ..ConvertOptions::default()
-        };
+        let options = ConvertOptions::in_precision(dtype);
         let manifest = convert(&tiny("released"), &out, &options).unwrap();
         for (kind, entry) in &manifest.graphs {
-            // The VQ tokenizer is the same in both precisions.
-            if dtype == DType::Fp16 && matches!(kind, GraphKind::VqDecoder | GraphKind::VqEncoder) {
+            // The VQ tokenizer is the same in all of them.
+            if dtype != DType::Fp32 && matches!(kind, GraphKind::VqDecoder | GraphKind::VqEncoder) {
                 continue;
             }
             let text = listing(&out.join(&entry.file)).unwrap();
             expect_file![format!("listings/{listings}/{kind}.txt")].assert_eq(&text);
         }
+    }
+}
+
+#[test]
+fn the_nodes_of_every_graph_of_a_flow() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("flow");
+    let options = ConvertOptions {
+        vae: Some(tiny_flow("sdxl-vae")),
+        ..ConvertOptions::default()
+    };
+    let manifest = convert(&tiny_flow("released"), &out, &options).unwrap();
+    for kind in [
+        GraphKind::VisionEncoder,
+        GraphKind::FlowEncoder,
+        GraphKind::FlowDecoder,
+        GraphKind::VaeDecoder,
+    ] {
+        let text = listing(&out.join(&manifest.graphs[&kind].file)).unwrap();
+        expect_file![format!("listings/flow/{kind}.txt")].assert_eq(&text);
     }
 }
 
@@ -319,10 +340,7 @@ fn a_value_beyond_16_bits_is_refused_and_one_that_is_no_number_is_noted() {
         });
         checkpoint
     };
-    let options = ConvertOptions {
-        dtype: DType::Fp16,
-        ..ConvertOptions::default()
-    };
+    let options = ConvertOptions::in_precision(DType::Fp16);
 
     let checkpoint = with(half::bf16::from_f32(131_072.0));
     let refused = convert(&checkpoint.released(), &checkpoint.out(), &options).unwrap_err();
@@ -349,7 +367,7 @@ fn an_export_is_replaced_only_on_request() {
     let keep = ConvertOptions::default();
     let replace = ConvertOptions {
         replace: true,
-        ..keep
+        ..keep.clone()
     };
     convert(&released, &out, &keep).unwrap();
     fs::write(out.join("manifest.json"), "an older one").unwrap();

@@ -66,6 +66,46 @@ fn sizes_are_the_published_ones() {
         );
         assert_eq!(ModelShape::named(shape.name), Some(shape));
     }
+    let flow = SynthOptions::released(&ModelShape::JANUS_FLOW_1_3B);
+    assert_eq!(flow.size().1, 2_046_367_504);
+    assert_eq!(flow.vae_size(), Some((248, 83_653_863)));
+    assert_eq!(tiny().vae_size(), None);
+}
+
+/// The tiny JanusFlow of the fixtures and its VAE were made by the official code and by diffusers.
+#[test]
+fn a_flow_has_the_official_names_and_shapes_and_is_converted() {
+    let fixtures = Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../tests/data/janusflow-tiny"
+    ));
+    let (place, directory) = written(&SynthOptions::released(&ModelShape::TINY_FLOW));
+    let vae = directory.join(synth::VAE);
+    for (ours, theirs) in [(&directory, "released"), (&vae, "sdxl-vae")] {
+        let ours = Checkpoint::open(ours).unwrap();
+        let theirs = Checkpoint::open(&fixtures.join(theirs)).unwrap();
+        assert!(ours.names().eq(theirs.names()));
+        for name in ours.names() {
+            let (ours, theirs) = (ours.root().shape(name), theirs.root().shape(name));
+            assert_eq!(ours.unwrap(), theirs.unwrap(), "{name}");
+        }
+    }
+    let options = ConvertOptions {
+        vae: Some(vae),
+        ..ConvertOptions::default()
+    };
+    let manifest = convert(&directory, &place.path().join("export"), &options).unwrap();
+    assert_eq!(manifest.flow().unwrap().latent_size, 8);
+    let sources: Vec<_> = manifest.source.files.keys().map(String::as_str).collect();
+    let expected = [
+        "model.safetensors",
+        "vae/diffusion_pytorch_model.safetensors",
+    ];
+    assert_eq!(sources, expected);
+
+    let ported = SynthOptions::transformers(&ModelShape::TINY_FLOW);
+    let refused = synth::write(&ported, &place.path().join("ported"), &mut |_, _| {});
+    assert!(matches!(refused, Err(SynthError::NoSuchLayout { .. })));
 }
 
 /// The released tiny model of the fixtures was made by the official code.

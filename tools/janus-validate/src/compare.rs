@@ -51,14 +51,21 @@ pub(crate) fn compare(
     })
 }
 
-struct Difference {
-    relative_error: f64,
+/// How far one tensor is from another.
+pub(crate) struct Difference {
+    /// `‖found − expected‖ / ‖expected‖`.
+    pub(crate) relative_error: f64,
     max_abs: MaxAbs,
-    differing: usize,
+    /// How many elements differ.
+    pub(crate) differing: usize,
 }
 
 /// How far `found` is from `expected`, which has the same shape.
-fn difference<T>(found: &ArrayD<T>, expected: &ArrayD<T>, wide: fn(T) -> f64) -> Difference
+pub(crate) fn difference<T>(
+    found: &ArrayD<T>,
+    expected: &ArrayD<T>,
+    wide: fn(T) -> f64,
+) -> Difference
 where
     T: Copy + PartialEq,
 {

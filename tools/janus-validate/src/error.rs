@@ -1,4 +1,4 @@
-//! Why an export could not be compared with a golden file.
+//! Why an export could not be compared.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,8 +8,8 @@ use crate::tensor_file::MAX_FILE_BYTES;
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why an export could not be compared with a golden file, or a file of tensors not be read or
-/// written.
+/// Why an export could not be compared with a golden file or another export, or a file of tensors
+/// not be read or written.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -22,6 +22,12 @@ pub enum Error {
     /// Image tokens could not be decoded, or pixels not be encoded.
     #[error(transparent)]
     Vq(#[from] janus_vq::Error),
+    /// A prompt could not be tokenised, or is too long.
+    #[error(transparent)]
+    Pipeline(#[from] janus_pipeline::Error),
+    /// A latent could not be moved or shown.
+    #[error(transparent)]
+    Flow(#[from] janus_flow::Error),
     /// The file is missing or unreadable.
     #[error("cannot read the tensors of `{}`", path.display())]
     ReadFile {
@@ -143,4 +149,36 @@ pub enum Error {
         /// Names of the tensors that it has.
         found: String,
     },
+    /// Two exports were made from different weights.
+    #[error(
+        "`{}` and `{}` were not converted from the same weights: the hashes in their manifests \
+         differ",
+        model.display(),
+        reference.display()
+    )]
+    OtherWeights {
+        /// The model.
+        model: PathBuf,
+        /// What it was to be compared with.
+        reference: PathBuf,
+    },
+    /// Two exports of the same weights were converted with different settings.
+    #[error("the manifests of `{}` and `{}` differ in `{field}`", model.display(), reference.display())]
+    OtherSizes {
+        /// The model.
+        model: PathBuf,
+        /// What it was to be compared with.
+        reference: PathBuf,
+        /// Which part of the manifests.
+        field: &'static str,
+    },
+    /// There is nothing to make sequences from.
+    #[error("there are no {what} to compare with")]
+    NoMaterial {
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The comparison was stopped.
+    #[error("the comparison was stopped")]
+    Cancelled,
 }

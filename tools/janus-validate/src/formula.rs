@@ -1,6 +1,7 @@
 //! The names of a golden file, and what each stands for.
 
 use janus_runtime::GraphKind;
+use janus_runtime::manifest::DrawingConfig;
 
 /// Names of the inputs.
 pub(crate) mod inputs {
@@ -16,31 +17,32 @@ pub(crate) mod inputs {
     pub(crate) const IMAGE_FORCED_TOKENS: &str = "image_forced_tokens";
     /// Pictures of the VQ tokenizer, −1 to 1, `[n, 3, s, s]`.
     pub(crate) const VQ_PIXELS: &str = "vq_pixels";
+    /// A prompt for pictures that are drawn by rectified flow, `[positions]`; the time takes the
+    /// place of the last.
+    pub(crate) const PROMPT_IDS: &str = "prompt_ids";
+    /// The noise that these pictures begin with, `[n, c, h, w]`.
+    pub(crate) const Z0: &str = "z0";
+    /// How many steps of Euler's rule they are drawn in, `[]`.
+    pub(crate) const NUM_STEPS: &str = "num_steps";
+    /// Weight of their guidance, `[]`.
+    pub(crate) const GUIDANCE: &str = "guidance";
+    /// A latent to be decoded by itself, `[n, c, h, w]`.
+    pub(crate) const VAE_LATENT: &str = "vae_latent";
 
-    pub(crate) const ALL: [&str; 6] = [
+    pub(crate) const ALL: [&str; 11] = [
         PIXEL_VALUES,
         TEXT_INPUT_IDS,
         TEXT_FORCED_IDS,
         IMAGE_PROMPT_IDS,
         IMAGE_FORCED_TOKENS,
         VQ_PIXELS,
+        PROMPT_IDS,
+        Z0,
+        NUM_STEPS,
+        GUIDANCE,
+        VAE_LATENT,
     ];
 }
-
-/// Inputs and outputs that only a golden file of JanusFlow has.
-pub(crate) const JANUS_FLOW: [&str; 11] = [
-    "enc_tokens_step1",
-    "guidance",
-    "num_steps",
-    "prompt_ids",
-    "t_emb_step1",
-    "vae_latent",
-    "vae_latent_pixels",
-    "vae_pixels",
-    "velocities",
-    "z0",
-    "z1",
-];
 
 /// An output of a golden file, and the formula that gives it.
 ///
@@ -68,11 +70,24 @@ pub(crate) enum Formula {
     DecodedPixels,
     /// VQ encoder of `vq_pixels`, `[n, tokens]`.
     VqTokens,
+    /// What the flow encoder hands past the language model at the second step, rows with the prompt
+    /// and those without, `[2 n, width, rows, columns]`.
+    EncTokensStep1,
+    /// The embedding of that step's time, `[2 n, H]`.
+    TEmbStep1,
+    /// `w · v_cond − (w − 1) · v_uncond` at every step from `z0` on, `[steps, n, c, h, w]`.
+    Velocities,
+    /// Where these velocities lead, `[n, c, h, w]`.
+    Z1,
+    /// VAE decoder of `z1`, `[n, 3, s, s]`.
+    VaePixels,
+    /// VAE decoder of `vae_latent`, `[n, 3, s, s]`.
+    VaeLatentPixels,
 }
 
 impl Formula {
     /// Every formula, in the order in which the outputs build on one another.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::ImageEmbeds,
         Self::TextInputsEmbeds,
         Self::TextLogits,
@@ -82,6 +97,12 @@ impl Formula {
         Self::ImageForcedLogitsCfg5,
         Self::DecodedPixels,
         Self::VqTokens,
+        Self::EncTokensStep1,
+        Self::TEmbStep1,
+        Self::Velocities,
+        Self::Z1,
+        Self::VaePixels,
+        Self::VaeLatentPixels,
     ];
 
     /// Name of the output.
@@ -96,14 +117,20 @@ impl Formula {
             Self::ImageForcedLogitsCfg5 => "image_forced_logits_cfg5",
             Self::DecodedPixels => "decoded_pixels",
             Self::VqTokens => "vq_tokens",
+            Self::EncTokensStep1 => "enc_tokens_step1",
+            Self::TEmbStep1 => "t_emb_step1",
+            Self::Velocities => "velocities",
+            Self::Z1 => "z1",
+            Self::VaePixels => "vae_pixels",
+            Self::VaeLatentPixels => "vae_latent_pixels",
         }
     }
 
     /// The graphs that it goes through.
     pub(crate) fn graphs(self) -> &'static [GraphKind] {
         use GraphKind::{
-            EmbedTokens, GenEmbed, GenHead, LanguageModel, LmHead, VisionEncoder, VqDecoder,
-            VqEncoder,
+            EmbedTokens, FlowDecoder, FlowEncoder, GenEmbed, GenHead, LanguageModel, LmHead,
+            VaeDecoder, VisionEncoder, VqDecoder, VqEncoder,
         };
         match self {
             Self::ImageEmbeds => &[VisionEncoder],
@@ -116,6 +143,22 @@ impl Formula {
             | Self::ImageForcedLogitsCfg5 => &[EmbedTokens, GenEmbed, LanguageModel, GenHead],
             Self::DecodedPixels => &[VqDecoder],
             Self::VqTokens => &[VqEncoder],
+            Self::EncTokensStep1 | Self::TEmbStep1 | Self::Velocities | Self::Z1 => {
+                &[EmbedTokens, FlowEncoder, LanguageModel, FlowDecoder]
+            }
+            Self::VaePixels => &[
+                EmbedTokens,
+                FlowEncoder,
+                LanguageModel,
+                FlowDecoder,
+                VaeDecoder,
+            ],
+            Self::VaeLatentPixels => &[VaeDecoder],
         }
+    }
+
+    /// Whether it can be computed by a model that draws so.
+    pub(crate) fn belongs_to(self, drawing: &DrawingConfig) -> bool {
+        self.graphs().iter().all(|graph| graph.belongs_to(drawing))
     }
 }

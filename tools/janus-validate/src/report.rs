@@ -72,8 +72,8 @@ pub enum Reason {
     Absent,
     /// The golden file lacks this input.
     Needs(String),
-    /// It belongs to JanusFlow.
-    NotSupportedYet,
+    /// It is of a model that draws in another way.
+    OtherDrawing,
     /// There is no formula of this name.
     Unknown,
 }
@@ -83,7 +83,7 @@ impl fmt::Display for Reason {
         match self {
             Self::Absent => f.write_str("not in the file"),
             Self::Needs(input) => write!(f, "needs `{input}`, which is not in the file"),
-            Self::NotSupportedYet => f.write_str("JanusFlow is not supported yet"),
+            Self::OtherDrawing => f.write_str("this model draws in another way"),
             Self::Unknown => f.write_str("there is no formula of this name"),
         }
     }

@@ -5,9 +5,10 @@ use janus_runtime::manifest::Dim;
 use janus_runtime::{ImageToken, ModelDir, Output, SessionOptions, Token, TokenId};
 use janus_vision::{ImageEmbeds, PixelValues, VisionEncoder};
 use janus_vq::{ImageTokens, VqDecoder, VqEncoder};
-use ndarray::{Array, Array2, Array3, Array4, Axis, Dimension, Ix1, Ix2, s};
+use ndarray::{Array, Array2, Array3, Array4, ArrayD, Axis, Dimension, Ix1, Ix2, s};
 
 use crate::error::{Error, Result};
+use crate::flow::{self, Drawn, Wanted};
 use crate::formula::{Formula, inputs};
 use crate::tensor_file::TensorFile;
 
@@ -28,6 +29,8 @@ pub(crate) struct Run<'a> {
     prompt: Option<Embeddings>,
     /// Scores of every image token, `n` conditional rows and `n` unconditional ones.
     drawing: Option<Vec<Logits<ImageToken>>>,
+    /// Pictures by rectified flow.
+    drawn: Option<Drawn>,
 }
 
 impl<'a> Run<'a> {
@@ -44,6 +47,7 @@ impl<'a> Run<'a> {
             image_embeds: None,
             prompt: None,
             drawing: None,
+            drawn: None,
         }
     }
 
@@ -69,6 +73,18 @@ impl<'a> Run<'a> {
             }
             Formula::DecodedPixels => self.decoded_pixels()?,
             Formula::VqTokens => self.vq_tokens()?,
+            Formula::EncTokensStep1 => self.encoded(|(skip, _)| skip.clone().into_dyn())?,
+            Formula::TEmbStep1 => self.encoded(|(_, time)| time.clone().into_dyn())?,
+            Formula::Velocities => Output::F32(self.drawn()?.velocities.clone().into_dyn()),
+            Formula::Z1 => Output::F32(self.drawn()?.latents.clone().into_dyn()),
+            Formula::VaePixels => {
+                let latents = self.drawn()?.latents.clone();
+                flow::decoded(self.model, self.options, &latents)?
+            }
+            Formula::VaeLatentPixels => {
+                let latents = flow::latents(self.golden, inputs::VAE_LATENT, self.model)?;
+                flow::decoded(self.model, self.options, &latents)?
+            }
         })
     }
 
@@ -94,7 +110,8 @@ impl<'a> Run<'a> {
                 let ids = self.text_ids(inputs::TEXT_INPUT_IDS)?;
                 let mut prompt = self.llm()?.embed_text(&ids)?;
                 if let Some(start) = self.placeholders(&ids)? {
-                    prompt.replace(0, start, self.image_embeds()?.picture(0));
+                    let begin = usize::from(self.model.manifest().vision.begin_embed);
+                    prompt.replace(0, start - begin, self.image_embeds()?.picture(0));
                 }
                 prompt
             }
@@ -170,7 +187,7 @@ impl<'a> Run<'a> {
 
     /// `[n, 3, size, size]`
     fn decoded_pixels(&self) -> Result<Output> {
-        let config = &self.model.manifest().vq;
+        let config = self.model.manifest().vq()?;
         let tokens = self.image_tokens()?.mapv(|token| i64::from(token.0));
         let tokens = ImageTokens::from_indices(tokens, config)?;
         let mut decoder = VqDecoder::open(self.model, self.options)?;
@@ -179,11 +196,41 @@ impl<'a> Run<'a> {
 
     /// `[n, tokens]`
     fn vq_tokens(&self) -> Result<Output> {
-        let side = self.model.manifest().vq.image_size;
+        let side = self.model.manifest().vq()?.image_size;
         let pixels = self.pixels(inputs::VQ_PIXELS, side)?;
         let mut encoder = VqEncoder::open(self.model, self.options)?;
         let tokens = encoder.encode_pixels(pixels.view())?;
         Ok(Output::I64(tokens.view().to_owned().into_dyn()))
+    }
+
+    /// Pictures by rectified flow from the given noise.
+    fn drawn(&mut self) -> Result<&Drawn> {
+        let drawn = match self.drawn.take() {
+            Some(drawn) => drawn,
+            None => {
+                let wanted = Wanted::read(self.golden, self.model)?;
+                let (model, options) = (self.model, self.options);
+                wanted.draw(model, options, self.llm()?)?
+            }
+        };
+        Ok(self.drawn.insert(drawn))
+    }
+
+    /// What the flow encoder gave at the second step.
+    fn encoded(
+        &mut self,
+        part: impl Fn(&(Array4<f32>, Array2<f32>)) -> ArrayD<f32>,
+    ) -> Result<Output> {
+        let golden = self.golden;
+        let encoded = self.drawn()?.encoded.as_ref();
+        let encoded = encoded.ok_or_else(|| Error::Element {
+            path: golden.path().to_owned(),
+            tensor: inputs::NUM_STEPS.to_owned(),
+            at: 0,
+            found: 1,
+            expected: "2 or more, for the encodings of the second step".to_owned(),
+        })?;
+        Ok(Output::F32(part(encoded)))
     }
 
     fn llm(&mut self) -> Result<&mut LanguageModel> {
@@ -237,7 +284,7 @@ impl<'a> Run<'a> {
 
     /// `[n, tokens]`
     fn image_tokens(&self) -> Result<Array2<ImageToken>> {
-        let count = self.model.manifest().vq.num_tokens();
+        let count = self.model.manifest().vq()?.num_tokens();
         self.tokens(
             inputs::IMAGE_FORCED_TOKENS,
             &[named("n"), Dim::Fixed(count)],
@@ -261,7 +308,7 @@ impl<'a> Run<'a> {
     }
 }
 
-fn named(extent: &str) -> Dim {
+pub(crate) fn named(extent: &str) -> Dim {
     Dim::Named(extent.to_owned())
 }
 

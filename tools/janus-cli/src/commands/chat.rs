@@ -162,6 +162,7 @@ impl Chat<'_> {
         let pictures = self.pending.iter().map(|shown| shown.picture.clone());
         let prompt = self.prompt.clone().user_with(pictures.collect(), message);
         let mut stream = self.janus.generate_text(&prompt, &self.params)?;
+        text::read_prompt(&mut stream, self.context)?;
         let answer = text::stream(&mut stream)?;
         // A turn that failed or was stopped is no part of the conversation.
         let files = self.pending.drain(..).map(|shown| shown.file);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::ValueEnum;
-use janus_convert::ConvertOptions;
+use janus_convert::{ConvertOptions, Recipe};
 use janus_runtime::manifest::{DType, Family};
 use janus_runtime::{Manifest, ModelDir};
 use serde_json::json;
@@ -16,10 +16,14 @@ use crate::{memory, output};
 const EXAMPLES: &str = "\
 Examples:
   janus convert ~/Janus-Pro-1B models/janus-pro-1b --dtype fp16
+  janus convert ~/Janus-Pro-1B models/janus-pro-1b-q4 --dtype q4
+  janus convert ~/Janus-Pro-1B models/janus-pro-1b-mine --recipe mine.toml
   janus convert ~/Janus-1.3B models/janus-1.3b --family janus
+  janus convert ~/JanusFlow-1.3B models/janusflow-1.3b --vae ~/sdxl-vae
 
 Reads Janus-1.3B, Janus-Pro-1B and Janus-Pro-7B in deepseek-ai's layout and in that of transformers,
-from model.safetensors, pytorch_model.bin or their shards. Pickles are parsed, never executed. The
+and JanusFlow-1.3B with the SDXL VAE in diffusers' layout, from model.safetensors,
+diffusion_pytorch_model.safetensors, pytorch_model.bin or their shards. Pickles are parsed, never executed. The
 directory appears when it is complete; the same files give the same bytes. The converted weights stay
 under the model's own licence.";
 
@@ -31,6 +35,12 @@ pub(crate) struct Args {
     checkpoint: PathBuf,
     /// Directory to write
     out: PathBuf,
+    /// A file that says which weights are stored how, or one of fp32, fp16, q8, q4, q4f16, q4-small
+    #[arg(long, value_name = "FILE", conflicts_with = "dtype")]
+    recipe: Option<PathBuf>,
+    /// Directory of the SDXL VAE, which a JanusFlow checkpoint needs
+    #[arg(long, value_name = "DIR")]
+    vae: Option<PathBuf>,
     /// Which model it is, where the files do not tell: it decides how turns are spelled
     #[arg(long, value_enum)]
     family: Option<FamilyName>,
@@ -55,6 +65,8 @@ enum FamilyName {
     Janus,
     /// Janus-Pro-1B and Janus-Pro-7B
     JanusPro,
+    /// JanusFlow-1.3B
+    JanusFlow,
 }
 
 impl From<FamilyName> for Family {
@@ -62,6 +74,7 @@ impl From<FamilyName> for Family {
         match name {
             FamilyName::Janus => Self::Janus,
             FamilyName::JanusPro => Self::JanusPro,
+            FamilyName::JanusFlow => Self::JanusFlow,
         }
     }
 }
@@ -69,7 +82,8 @@ impl From<FamilyName> for Family {
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let begun = Instant::now();
     let options = ConvertOptions {
-        dtype: context.global.dtype.map_or(DType::Fp32, DType::from),
+        recipe: recipe(args, context)?,
+        vae: args.vae.clone(),
         family: args.family.map(Family::from),
         replace: args.force,
         allow_unknown: args.allow_unknown,
@@ -84,6 +98,18 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         check(args, &manifest, context)?;
     }
     tell(args, &manifest, seconds, memory)
+}
+
+/// What `--recipe` names, or the recipe of `--dtype`.
+fn recipe(args: &Args, context: &Context) -> anyhow::Result<Recipe> {
+    let dtype = context.global.dtype;
+    match &args.recipe {
+        Some(name) => match name.to_str().and_then(Recipe::named) {
+            Some(shipped) => Ok(shipped),
+            None => Ok(Recipe::read(name)?),
+        },
+        None => Ok(Recipe::shipped(dtype.map_or(DType::Fp32, DType::from))),
+    }
 }
 
 /// Opens every graph once, so that what was written is known to run.

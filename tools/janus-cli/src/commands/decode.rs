@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let indices = rows(indices, file)?;
     let files = Pattern::named(&args.out, indices.nrows(), args.force)?;
     let model = Model::open(args.operands.model(), context)?;
-    let tokens = ImageTokens::from_indices(indices, &model.dir.manifest().vq)?;
+    let tokens = ImageTokens::from_indices(indices, model.dir.manifest().vq()?)?;
 
     let mut decoder = VqDecoder::open(&model.dir, &context.session_options()?)?;
     for (i, picture) in decoder.decode(&tokens)?.iter().enumerate() {

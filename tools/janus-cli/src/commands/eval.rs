@@ -132,6 +132,6 @@ impl Examinee for Candidate {
     fn round_trip(&mut self, picture: &RgbImage) -> Result<RgbImage, AnyError> {
         interrupt::check()?;
         let tokens = self.encoder.encode(std::slice::from_ref(picture))?;
-        Ok(self.janus.vq.decode(&tokens)?.swap_remove(0))
+        Ok(self.janus.vq()?.decode(&tokens)?.swap_remove(0))
     }
 }

@@ -1,9 +1,12 @@
 //! `janus image`
 
+mod flow;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
-use janus_pipeline::{ImageParams, ImageTokenStream, Janus, MAX_IMAGES, Sampling};
+use janus_pipeline::{ImageParams, ImageTokenStream, Janus, MAX_IMAGES, MAX_WINDOW, Sampling};
+use janus_runtime::manifest::DrawingConfig;
 use serde::Serialize;
 use serde_json::json;
 
@@ -21,6 +24,8 @@ Examples:
   janus image \"a red circle left of a blue square\"               the embedded demo model
   janus image models/janus-pro-1b \"a red fox in fresh snow\" --images 4 --seed 7
   janus image models/janus-pro-1b \"a red fox\" --out fox-{i}.png --preview-every 96
+
+  janus image models/janusflow-1.3b \"a red fox\" --steps 12 --solver ab2
 
 One word is the prompt to the demo model; two are a model and the prompt to it.
 
@@ -49,15 +54,23 @@ pub(crate) struct Args {
     /// Replace files of --out that are there already
     #[arg(long, short)]
     force: bool,
-    /// Every so many tokens, write the pictures as they are, as NAME-step-TOKENS.png,
+    /// Every so many tokens or steps, write the pictures as they are, as NAME-step-N.png,
     /// replacing earlier ones
-    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     preview_every: Option<u32>,
     /// Print one JSON object with files, settings, tokens and time
     #[arg(long)]
     json: bool,
+    /// Image tokens that one pass tries to draw: the same picture in fewer passes, which cost more
+    ///
+    /// Faster only where a processor computes several positions nearly as fast as one; see
+    /// docs/generation.md.
+    #[arg(long, value_name = "W", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=MAX_WINDOW as i64))]
+    window: u8,
     #[command(flatten)]
     sampling: sampling::Flags,
+    #[command(flatten)]
+    flow: flow::Flags,
 }
 
 fn count(text: &str) -> Result<usize, String> {
@@ -85,6 +98,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     };
 
     let model = Model::open(args.operands.model(), context)?;
+    if let DrawingConfig::Flow(_) = model.dir.manifest().drawing {
+        return flow::run(args, &model, &files, context, begun);
+    }
+    args.flow.refuse(&model)?;
     let mut janus = model.janus(context)?;
     let drawing = Drawing {
         prompt: prompt.trim(),
@@ -121,6 +138,7 @@ fn params(args: &Args, janus: &Janus) -> anyhow::Result<ImageParams> {
         images: args.images,
         guidance_scale: args.guidance.unwrap_or(defaults.guidance_scale),
         sampling: args.sampling.at(temperature)?,
+        window: args.window.into(),
     })
 }
 

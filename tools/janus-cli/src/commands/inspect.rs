@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use janus_runtime::manifest::{GraphEntry, TensorSpec};
+use janus_runtime::manifest::{DrawingConfig, GraphEntry, TensorSpec};
 use janus_runtime::{Manifest, ModelDir};
 use serde_json::json;
 
@@ -79,10 +79,8 @@ fn tell_sizes(manifest: &Manifest) -> anyhow::Result<()> {
     let Manifest {
         language: l,
         vision: v,
-        vq: q,
         tokens: t,
         chat,
-        generation,
         ..
     } = manifest;
     let size = output::bytes(total(manifest));
@@ -106,15 +104,7 @@ fn tell_sizes(manifest: &Manifest) -> anyhow::Result<()> {
         "sees        {0} × {0} pixels, patches of {1}, {2} embeddings",
         v.image_size, v.patch_size, v.num_tokens
     ))?;
-    output::line(format!(
-        "draws       {0} × {0} pixels, {1} × {2} image tokens of {3}, guidance {4}, temperature {5}",
-        q.image_size,
-        q.grid[0],
-        q.grid[1],
-        q.codebook_size,
-        generation.guidance_scale,
-        generation.temperature
-    ))?;
+    output::line(format!("draws       {}", drawing(manifest)))?;
     output::line(format!(
         "tokens      {} of text; bos {}, eos {}, pad {}; picture {} {} {}",
         t.tokenizer_size,
@@ -133,6 +123,33 @@ fn tell_sizes(manifest: &Manifest) -> anyhow::Result<()> {
         output::line(format!("system      {}", chat.system_prompt))?;
     }
     Ok(())
+}
+
+/// How the model draws, and with which settings.
+fn drawing(manifest: &Manifest) -> String {
+    let generation = &manifest.generation;
+    match &manifest.drawing {
+        DrawingConfig::Tokens(q) => format!(
+            "{0} × {0} pixels, {1} × {2} image tokens of {3}, guidance {4}, temperature {5}",
+            q.image_size,
+            q.grid[0],
+            q.grid[1],
+            q.codebook_size,
+            generation.guidance_scale,
+            generation.temperature
+        ),
+        DrawingConfig::Flow(f) => format!(
+            "{0} × {0} pixels, by rectified flow of {1} × {2} × {2} latents in {3} × {4} positions, \
+             {5} steps, guidance {6}",
+            f.image_size,
+            f.latent_channels,
+            f.latent_size,
+            f.grid[0],
+            f.grid[1],
+            f.steps,
+            generation.guidance_scale
+        ),
+    }
 }
 
 fn tell_provenance(manifest: &Manifest) -> anyhow::Result<()> {

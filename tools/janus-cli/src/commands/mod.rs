@@ -3,6 +3,7 @@
 //! Each has `Args`, which clap fills and whose texts are the help page, and
 //! `run(&Args, &Context)`.
 
+pub(crate) mod bench;
 pub(crate) mod chat;
 pub(crate) mod convert;
 pub(crate) mod decode;

@@ -16,13 +16,15 @@ const EXAMPLES: &str = "\
 Examples:
   janus synth --like janus-pro-1b random-1b
   janus synth --like janus-pro-7b --layout transformers --seed 3 random-7b
+  janus synth --like janusflow-1.3b random-flow
+  janus convert random-flow models/random-flow --vae random-flow/sdxl-vae
   janus convert random-1b models/random-1b --dtype fp16";
 
 /// Write a random checkpoint of a released model's size and shape
 ///
 /// It has the tensor names, shapes, types and files of the released one, and random values that
 /// depend on the seed alone: for sizes, memory and time, not for answers. Needs as much room as the
-/// released one, 4 to 15 GB, and little memory.
+/// released one, 4 to 15 GB, and little memory. The VAE of a JanusFlow is in `sdxl-vae` within.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -57,6 +59,11 @@ enum Like {
     /// Janus-Pro-7B
     #[value(name = "janus-pro-7b")]
     JanusPro7b,
+    /// JanusFlow-1.3B, and the SDXL VAE
+    #[value(name = "janusflow-1.3b")]
+    JanusFlow,
+    /// A JanusFlow of a few megabytes
+    TinyFlow,
 }
 
 impl Like {
@@ -65,6 +72,8 @@ impl Like {
             Self::Janus => &ModelShape::JANUS_1_3B,
             Self::JanusPro1b => &ModelShape::JANUS_PRO_1B,
             Self::JanusPro7b => &ModelShape::JANUS_PRO_7B,
+            Self::JanusFlow => &ModelShape::JANUS_FLOW_1_3B,
+            Self::TinyFlow => &ModelShape::TINY_FLOW,
         }
     }
 }

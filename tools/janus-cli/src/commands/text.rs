@@ -11,6 +11,7 @@ use super::sampling;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::model::Model;
+use crate::progress::Progress;
 use crate::{interrupt, output, picture};
 
 const EXAMPLES: &str = "\
@@ -62,11 +63,23 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 
     let model = Model::open(args.operands.model(), context)?;
     let mut janus = model.janus(context)?;
-    let stream = janus.generate_text(&prompt, &params)?;
+    let mut stream = janus.generate_text(&prompt, &params)?;
+    read_prompt(&mut stream, context)?;
     match args.json {
         true => answer_in_json(stream, &model.name, begun),
         false => answer(stream, context),
     }
+}
+
+/// Runs the prompt, which takes a while where pictures are in it.
+pub(crate) fn read_prompt(stream: &mut TextStream<'_>, context: &Context) -> anyhow::Result<()> {
+    let _steps = interrupt::steps();
+    let mut bar = Progress::steps("reading the prompt", context);
+    while let Some((done, total)) = stream.read_prompt()? {
+        bar.set(done as u64, total as u64);
+        interrupt::check()?;
+    }
+    Ok(())
 }
 
 /// Prints an answer as it comes, and gives it.

@@ -78,6 +78,7 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<Status> {
         of_pipeline,
         of_language_model,
         of_vq,
+        of_flow,
         of_picture,
         of_convert,
         of_synth,
@@ -85,7 +86,8 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<Status> {
         of_validate,
         of_io,
     ];
-    cause.downcast_ref().and_then(of_demo)
+    let of_demo = || cause.downcast_ref().and_then(of_demo);
+    cause.downcast_ref().and_then(of_bench).or_else(of_demo)
 }
 
 fn of_failure(error: &Failure) -> Status {
@@ -123,6 +125,7 @@ fn of_pipeline(error: &janus_pipeline::Error) -> Status {
         E::Runtime(error) => of_runtime(error),
         E::LanguageModel(error) => of_language_model(error),
         E::Vq(error) => of_vq(error),
+        E::Flow(error) => of_flow(error),
         E::Setting { .. } => Status::Usage,
         E::ReadTokenizer { source, .. } => of_io(source),
         E::Tokenize { .. } | E::PictureInAnswer { .. } => Status::Bug,
@@ -137,6 +140,15 @@ fn of_language_model(error: &janus_llm::Error) -> Status {
         E::Setting { .. } => Status::Usage,
         E::Token { .. } | E::OutputShape { .. } => Status::Malformed,
         _ => Status::Bug,
+    }
+}
+
+fn of_flow(error: &janus_flow::Error) -> Status {
+    use janus_flow::Error as E;
+    match error {
+        E::Runtime(error) => of_runtime(error),
+        E::Setting { .. } => Status::Usage,
+        _ => Status::Malformed,
     }
 }
 
@@ -181,6 +193,16 @@ fn of_synth(_: &SynthError) -> Status {
     Status::System
 }
 
+/// Where a graph failed, the next cause says how.
+fn of_bench(error: &janus_bench::Error) -> Option<Status> {
+    use janus_bench::Error as E;
+    match error {
+        E::Measure { .. } => None,
+        E::UnknownStage { .. } => Some(Status::Usage),
+        E::BandwidthBuffer { .. } => Some(Status::Resource),
+    }
+}
+
 /// Where the model or the converter failed, the next cause says how.
 fn of_demo(error: &janus_demo::Error) -> Option<Status> {
     use janus_demo::Error as E;
@@ -211,6 +233,8 @@ fn of_validate(error: &janus_validate::Error) -> Status {
         E::Runtime(error) => of_runtime(error),
         E::LanguageModel(error) => of_language_model(error),
         E::Vq(error) => of_vq(error),
+        E::Flow(error) => of_flow(error),
+        E::Pipeline(error) => of_pipeline(error),
         E::ReadFile { source, .. } => of_io(source),
         E::WriteFile { .. } => Status::System,
         E::FileTooLarge { .. } => Status::Refused,

@@ -75,6 +75,7 @@ fn of_pipeline(error: &janus_pipeline::Error) -> Option<String> {
         E::Runtime(error) => of_runtime(error),
         E::LanguageModel(error) => of_language_model(error),
         E::Vq(janus_vq::Error::Runtime(error)) => of_runtime(error),
+        E::Flow(janus_flow::Error::Runtime(error)) => of_runtime(error),
         E::PromptTooLong { .. } => {
             Some("ask with fewer words or pictures; in a chat, /reset starts again".to_owned())
         }
@@ -107,6 +108,7 @@ fn of_convert(error: &janus_convert::Error) -> Option<String> {
         E::NotAnExport { .. } => "name another directory, or remove this one",
         E::OutputLocked { .. } => "wait until it is done",
         E::HalfRange { .. } => "convert with `--dtype fp32`",
+        E::VaeMissing { .. } => "`janus convert CHECKPOINT OUT --vae DIR`",
         E::Space { .. } => "make room, or convert with `--dtype fp16`, which takes half",
         _ => return None,
     };
@@ -150,6 +152,8 @@ fn of_validate(error: &janus_validate::Error) -> Option<String> {
         E::Runtime(error) => of_runtime(error),
         E::LanguageModel(error) => of_language_model(error),
         E::Vq(janus_vq::Error::Runtime(error)) => of_runtime(error),
+        E::Flow(janus_flow::Error::Runtime(error)) => of_runtime(error),
+        E::Pipeline(error) => of_pipeline(error),
         _ => None,
     }
 }

@@ -154,3 +154,52 @@ fn synthetic_checkpoints_do_not_replace_anything() {
     folder.refused(["synth", "--like", "janus-pro-1b", "there"], 5, "`there`");
     assert_eq!(folder.names(), ["there"]);
 }
+
+#[test]
+fn a_recipe_says_which_weights_are_stored_how() {
+    let (folder, _cache) = with_checkpoint();
+    let recipe = |text: &str| fs::write(folder.path("mine.toml"), text).unwrap();
+    let with = |name| ["convert", "my-janus", "out", "--recipe", name];
+
+    recipe("dtype = 'q4'\n[weights]\n'*' = 'fp32'\n'gen_head' = 'int4/32'");
+    let done = folder.run(with("mine.toml"));
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(done.stdout.contains("janus-pro in q4"), "{}", done.stdout);
+    assert!(!folder.names().contains(&"prefill.onnx".to_owned()));
+    fs::remove_dir_all(folder.path("out")).unwrap();
+
+    for (text, code, message) in [
+        ("dtype = 'q4'", 3, "`mine.toml` is not a recipe"),
+        (
+            "dtype = 'q4'\n[weights]\n'*' = 'int3/32'",
+            3,
+            "`*` is `int3/32`; expected fp32",
+        ),
+        (
+            "dtype = 'q4'\n[weights]\n'gen_head' = 'fp16'",
+            3,
+            "the recipe says nothing of",
+        ),
+        (
+            "dtype = 'q4'\n[weights]\n'*' = 'int8/32'",
+            3,
+            "it can be fp32 or fp16",
+        ),
+        (
+            "dtype = 'q4'\n[weights]\n'*' = 'fp32'\n'gen_heat' = 'int4/32'",
+            3,
+            "the recipe's rule for `gen_heat` is for no weight of this model",
+        ),
+    ] {
+        recipe(text);
+        folder.refused(with("mine.toml"), code, message);
+        assert!(
+            !folder.names().contains(&"out".to_owned()),
+            "nothing is left"
+        );
+    }
+    folder.refused(with("nowhere.toml"), 3, "cannot read `nowhere.toml`");
+    let [a, b, c, d, e] = with("q4");
+    folder.refused([a, b, c, d, e, "--dtype", "q8"], 2, "cannot be used with");
+    assert_eq!(folder.run(with("q4-small")).code, 0);
+}

@@ -356,6 +356,56 @@ fn what_is_no_golden_file_is_refused() {
 }
 
 #[test]
+fn a_precision_is_compared_with_another() {
+    let folder = Folder::new();
+    let line = "validate --dtype fp16 --compare-with --positions 24";
+    let told = folder.said(words(line));
+    assert!(told.starts_with("fp16 against fp32\n"), "{told}");
+    assert!(
+        told.ends_with("14 of 14 within the limits of fp16\n"),
+        "{told}"
+    );
+    let json = folder.json(words(&format!("{line} --json")));
+    assert_eq!(
+        (&json["passed"], &json["dtype"], &json["reference_dtype"]),
+        (&true.into(), &"fp16".into(), &"fp32".into())
+    );
+    assert_eq!(json["graphs"][0]["graph"], "vision_encoder");
+    assert!(json["graphs"][0]["relative_error"].is_f64());
+    let text = &json["distributions"][0];
+    assert_eq!(
+        (&text["head"], &text["passed"]),
+        (&"text".into(), &true.into())
+    );
+    assert!(text["positions"].as_u64().unwrap() >= 24);
+    assert!(text["mean_kl"].as_f64().unwrap() > 0.0);
+
+    fs::write(folder.path("prompts"), "a heron\n\n  two boats \n").unwrap();
+    let line = "validate MODEL --compare-with MODEL --positions 8 --prompts prompts";
+    let told = folder.said(words(line));
+    assert!(told.starts_with("fp32 against fp32\n"), "{told}");
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused() {
+    let folder = Folder::new();
+    let message = "were not converted from the same weights";
+    refused(&folder, "validate --compare-with MODEL", 3, message);
+    fs::write(folder.path("blank"), " \n\n").unwrap();
+    let blank = "validate MODEL --compare-with MODEL --prompts blank";
+    refused(&folder, blank, 3, "`blank` has no prompt");
+    let no = "validate MODEL --compare-with MODEL --prompts no";
+    refused(&folder, no, 3, "cannot read `no`");
+    for line in [
+        "validate MODEL --compare-with MODEL --golden GOLDEN",
+        "validate MODEL --compare-with MODEL --tolerance 1",
+        "validate MODEL --golden GOLDEN --positions 8",
+    ] {
+        refused(&folder, line, 2, "cannot be used with");
+    }
+}
+
+#[test]
 fn the_model_may_be_left_out() {
     let folder = Folder::new();
     let told = folder.said(["tokenize", "a red circle"]);

@@ -32,7 +32,7 @@ fn a_picture_tells_how_it_was_drawn() {
     let history: Value = serde_json::from_str(text("janus")).unwrap();
     assert_eq!(history["prompt"], "a red circle");
     assert_eq!(history["top_p"], 0.9);
-    let grid = &folder.json(["inspect", "--json"])["manifest"]["vq"]["grid"];
+    let grid = &folder.json(["inspect", "--json"])["manifest"]["drawing"]["tokens"]["grid"];
     let places = grid[0].as_u64().unwrap() * grid[1].as_u64().unwrap();
     assert_eq!(history["tokens"].as_array().unwrap().len() as u64, places);
     assert_eq!(

@@ -3,7 +3,7 @@
 use crate::common::Folder;
 use serde_json::Value;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "demo",
     "text",
     "chat",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 16] = [
     "synth",
     "validate",
     "eval",
+    "bench",
     "preprocess",
     "tokenize",
     "encode",

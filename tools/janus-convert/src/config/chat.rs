@@ -4,7 +4,8 @@ use std::path::Path;
 
 use janus_runtime::manifest::{ChatConfig, Family, GenerationConfig, LanguageConfig};
 
-use super::json::{Document, Section};
+use super::ConfigFile;
+use super::json::Document;
 use super::preprocessor::PROCESSOR;
 use super::tokens::Vocabulary;
 use crate::beside;
@@ -20,15 +21,20 @@ const TEMPLATE_LIMIT: u64 = 1 << 20;
 /// The model of the family, and what shows it.
 ///
 /// Janus and Janus-Pro are built alike and differ in their role strings, which no size states.
-/// Evidence is weighed in this order: the caller's word, the chat template, the name, the width of
+/// JanusFlow is told by its configuration. Evidence for the others is weighed in this order: the caller's word, the chat template, the name, the width of
 /// the language model (only Pro-7B is 4096 wide), the tokenizer.
 pub(crate) fn family(
     released: &Path,
     stated: Option<Family>,
-    root: &Section<'_>,
+    config: &ConfigFile,
     language: &LanguageConfig,
     vocabulary: &Vocabulary,
 ) -> Result<(Family, String)> {
+    if config.is_flow() || stated == Some(Family::JanusFlow) {
+        config.expect_flow(stated)?;
+        let evidence = "its configuration has a generation encoder and decoder";
+        return Ok((Family::JanusFlow, evidence.to_owned()));
+    }
     if let Some(family) = stated {
         return Ok((family, "the caller says so".to_owned()));
     }
@@ -45,7 +51,10 @@ pub(crate) fn family(
         .file_name()
         .and_then(|name| name.to_str())
         .unwrap_or_default();
-    for name in [root.text("_name_or_path")?.unwrap_or_default(), directory] {
+    for name in [
+        config.root().text("_name_or_path")?.unwrap_or_default(),
+        directory,
+    ] {
         let lower = name.to_lowercase();
         for (part, family) in [
             ("janus-pro", Family::JanusPro),
@@ -79,7 +88,7 @@ pub(crate) fn chat(released: &Path, family: Family) -> Result<ChatConfig> {
         None => None,
     };
     let (user, assistant) = match family {
-        Family::Janus => ("User", "Assistant"),
+        Family::Janus | Family::JanusFlow => ("User", "Assistant"),
         Family::JanusPro => (PRO_USER, "<|Assistant|>"),
     };
     Ok(ChatConfig {
@@ -95,14 +104,18 @@ pub(crate) fn chat(released: &Path, family: Family) -> Result<ChatConfig> {
 }
 
 /// Guidance and temperature for drawing: as stated beside the weights, else the paper's.
-pub(crate) fn generation(released: &Path) -> Result<GenerationConfig> {
+pub(crate) fn generation(released: &Path, family: Family) -> Result<GenerationConfig> {
+    let guidance = match family {
+        Family::JanusFlow => super::flow::GUIDANCE,
+        Family::Janus | Family::JanusPro => 5.0,
+    };
     let document = Document::read_optional(released, "generation_config.json")?;
     let stated = |key: &str, most: f64| match &document {
         Some(document) if document.root().has(key) => document.root().number(key, 0.0..=most),
         _ => Ok(None),
     };
     Ok(GenerationConfig {
-        guidance_scale: stated("guidance_scale", 1e3)?.unwrap_or(5.0) as f32,
+        guidance_scale: stated("guidance_scale", 1e3)?.unwrap_or(guidance) as f32,
         temperature: stated("temperature", 1e2)?.unwrap_or(1.0) as f32,
     })
 }

@@ -4,6 +4,7 @@ use janus_runtime::manifest::{Layout, VqConfig};
 use serde_json::json;
 
 use super::HARMLESS;
+use super::flow::UNDERSTANDING;
 use super::json::Section;
 use crate::error::{Error, Result};
 use crate::module::Module;
@@ -42,13 +43,27 @@ impl SiglipConfig {
 
 /// Sizes of the vision encoder.
 pub(super) fn siglip(root: &Section<'_>, model: &Module<'_>) -> Result<SiglipConfig> {
-    let section = vision_section(root, model.layout())?;
+    let section = root.section("vision_config")?;
+    let section = match model.layout() {
+        Layout::Released => section.section("params")?,
+        Layout::Transformers => section,
+    };
+    siglip_at(&section, &vision_tower_of(model))
+}
+
+/// Sizes of the vision encoder of JanusFlow.
+pub(super) fn siglip_of_flow(root: &Section<'_>, model: &Module<'_>) -> Result<SiglipConfig> {
+    let section = root.section(UNDERSTANDING)?.section("params")?;
+    siglip_at(&section, &model.at("vision_und_enc_model.vision_tower"))
+}
+
+fn siglip_at(section: &Section<'_>, tower: &Module<'_>) -> Result<SiglipConfig> {
+    check_vision(section)?;
     let image_size = match section.size("image_size", 1..=MAX_IMAGE)? {
         Some(size) => size,
-        None if model.layout() == Layout::Transformers => 384,
+        None if tower.layout() == Layout::Transformers => 384,
         None => return Err(section.missing("image_size")),
     };
-    let tower = vision_tower_of(model);
     let patches = tower.at(["patch_embed.proj", "embeddings.patch_embedding"]);
     let (width, patch_size) = (patches.extent("weight", 0)?, patches.extent("weight", 2)?);
     if !image_size.is_multiple_of(patch_size) {
@@ -70,7 +85,7 @@ pub(super) fn siglip(root: &Section<'_>, model: &Module<'_>) -> Result<SiglipCon
         patch_size,
         width,
         mlp_width: first.at("mlp.fc1").extent("weight", 0)?,
-        num_heads: num_heads(&section, model.layout(), width)?,
+        num_heads: num_heads(section, tower.layout(), width)?,
         layer_norm_eps: section
             .number("layer_norm_eps", 1e-12..=1e-2)?
             .unwrap_or(1e-6) as f32,
@@ -166,13 +181,8 @@ pub(super) fn check_adaptors(root: &Section<'_>, model: &Module<'_>) -> Result<(
     }
 }
 
-/// The section about the vision encoder, in which nothing unsupported is set.
-fn vision_section<'d>(root: &Section<'d>, layout: Layout) -> Result<Section<'d>> {
-    let section = root.section("vision_config")?;
-    let section = match layout {
-        Layout::Released => section.section("params")?,
-        Layout::Transformers => section,
-    };
+/// Refuses settings of the vision encoder that are not supported.
+fn check_vision(section: &Section<'_>) -> Result<()> {
     if let Some(name) = section
         .text("model_name")?
         .filter(|name| !name.contains("siglip"))
@@ -185,8 +195,7 @@ fn vision_section<'d>(root: &Section<'d>, layout: Layout) -> Result<Section<'d>>
     section.expect("use_qk_norm", &json!(false))?;
     section.refuse("pixel_mean")?;
     section.refuse("pixel_std")?;
-    section.refuse_unknown_numbers(&[HARMLESS, KNOWN_VISION])?;
-    Ok(section)
+    section.refuse_unknown_numbers(&[HARMLESS, KNOWN_VISION])
 }
 
 /// Numbers about the vision encoder. `select_layer` is how many blocks were kept when the

@@ -16,7 +16,21 @@ pub(crate) const PROCESSOR: &str = "processor_config.json";
 pub(crate) const PREPROCESSORS: [&str; 2] = ["preprocessor_config.json", PROCESSOR];
 
 /// Reads the preparation and joins it with the sizes of the encoder.
-pub(crate) fn read(released: &Path, siglip: &SiglipConfig) -> Result<VisionConfig> {
+///
+/// If `begin_embed`, the encoder puts a learnt embedding before those of a picture.
+pub(crate) fn read(
+    released: &Path,
+    siglip: &SiglipConfig,
+    begin_embed: bool,
+) -> Result<VisionConfig> {
+    let read = preparation(released, siglip)?;
+    Ok(VisionConfig {
+        begin_embed,
+        ..read
+    })
+}
+
+fn preparation(released: &Path, siglip: &SiglipConfig) -> Result<VisionConfig> {
     let [preprocessor, processor] =
         PREPROCESSORS.map(|name| Document::read_optional(released, name));
     let (preprocessor, processor) = (preprocessor?, processor?);
@@ -67,6 +81,7 @@ fn prepare(root: &Section<'_>, siglip: &SiglipConfig) -> Result<VisionConfig> {
         image_size: siglip.image_size,
         patch_size: siglip.patch_size,
         num_tokens: siglip.num_tokens(),
+        begin_embed: false,
         image_mean: image_mean.map(|x| x as f32),
         image_std: image_std.map(|x| x as f32),
         rescale_factor: root

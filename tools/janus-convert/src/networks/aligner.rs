@@ -25,7 +25,7 @@ pub(crate) fn gen_embed(
     let tokens = g.input(tensors::IMAGE_TOKENS, DType::I64, shape![BATCH, SEQUENCE]);
     let table = model.at(["gen_embed", "model.generation_embeddings"]);
     let width = table.extent("weight", 1)?;
-    let x = embedding(&table, tokens, [codebook_size, width], DType::F32)?;
+    let x = embedding(&table, tokens, [codebook_size, width])?;
     let x = align(&gen_aligner_of(model), x, hidden_size)?;
     x.output(tensors::INPUTS_EMBEDS);
     Ok(())

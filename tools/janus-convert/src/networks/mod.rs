@@ -4,28 +4,42 @@
 //! |---|---|---|
 //! | `vision_encoder` | `siglip`, `aligner` | `vision_model.vision_tower`, `aligner` |
 //! | `embed_tokens` | `llama` | `language_model.model.embed_tokens` |
-//! | `language_model` | `llama` | `language_model.model.layers`, `.norm` |
+//! | `language_model`, `prefill` | `llama` | `language_model.model.layers`, `.norm` |
 //! | `lm_head` | `heads` | `language_model.lm_head` |
 //! | `gen_head` | `heads` | `gen_head` |
 //! | `gen_embed` | `aligner` | `gen_embed`, `gen_aligner` |
 //! | `vq_decoder` | `vq_decoder`, `vq_blocks` | `gen_vision_model.{quantize,post_quant_conv,decoder}` |
 //! | `vq_encoder` | `vq_encoder`, `vq_blocks` | `gen_vision_model.{encoder,quant_conv,quantize}` |
 //!
+//! JanusFlow has no image tokens, and other names for its vision encoder:
+//!
+//! | graph | file | released prefix |
+//! |---|---|---|
+//! | `vision_encoder` | `siglip` | `vision_und_enc_model.vision_tower`, `vision_und_enc_aligner` |
+//! | `flow_encoder` | `flow_encoder`, `convnext` | `vision_gen_enc_model`, `vision_gen_enc_aligner` |
+//! | `flow_decoder` | `flow_decoder`, `convnext` | `vision_gen_dec_aligner`, `vision_gen_dec_model` |
+//! | `vae_decoder` | `vae_decoder` | `vae`, a checkpoint of its own |
+//!
 //! Where the layout of the `transformers` library has another name, it stands beside the released
 //! one: `m.at(["norm1", "layer_norm1"])`.
 
 pub(crate) mod aligner;
+mod convnext;
+pub(crate) mod flow_decoder;
+pub(crate) mod flow_encoder;
 pub(crate) mod heads;
 pub(crate) mod llama;
 pub(crate) mod siglip;
+mod vae_decoder;
 pub(crate) mod vq_blocks;
 pub(crate) mod vq_decoder;
 pub(crate) mod vq_encoder;
 
 use janus_runtime::GraphKind;
+use janus_runtime::manifest::VqConfig;
 
 use crate::checkpoint::Ignored;
-use crate::config::Sizes;
+use crate::config::{DrawingSizes, FlowSizes, Sizes};
 use crate::error::Result;
 use crate::module::Module;
 use crate::onnx::{GraphBuilder, GraphFile};
@@ -40,46 +54,137 @@ const CAPACITY: &str = "capacity";
 const IMAGES: &str = "images";
 
 /// Tensors of released checkpoints that no computation uses.
-pub(crate) const IGNORED: [Ignored; 2] = [
+pub(crate) const IGNORED: [Ignored; 3] = [
     Ignored {
         pattern: "vision_model.vision_tower.attn_pool.*",
-        reason: "the pooling head of SigLIP; Janus takes all patches",
+        reason: POOLING_HEAD,
+    },
+    Ignored {
+        pattern: "vision_und_enc_model.vision_tower.attn_pool.*",
+        reason: POOLING_HEAD,
     },
     Ignored {
         pattern: "gen_vision_model.quantize.codebook_used",
         reason: "statistics from the training of the codebook",
     },
 ];
+const POOLING_HEAD: &str = "the pooling head of SigLIP; Janus takes all patches";
+
+/// Tensors of a VAE that no computation uses.
+pub(crate) const IGNORED_OF_VAE: [Ignored; 2] = [
+    Ignored {
+        pattern: "encoder.*",
+        reason: "pictures are drawn, not read",
+    },
+    Ignored {
+        pattern: "quant_conv.*",
+        reason: "the end of the encoder",
+    },
+];
+
+/// Parts that only models have which draw by image tokens.
+const PARTS_OF_TOKENS: [&str; 6] = [
+    "aligner",
+    "gen_aligner",
+    "gen_embed",
+    "gen_head",
+    "gen_vision_model",
+    "vision_model",
+];
+/// Parts that only models have which draw by rectified flow.
+const PARTS_OF_FLOW: [&str; 9] = [
+    "beg_of_und_embed",
+    "vae",
+    "vision_gen_dec_aligner",
+    "vision_gen_dec_aligner_norm",
+    "vision_gen_dec_model",
+    "vision_gen_enc_aligner",
+    "vision_gen_enc_model",
+    "vision_und_enc_aligner",
+    "vision_und_enc_model",
+];
 
 /// Builds every graph of an export. Weights are checked and named, not read.
-pub(crate) fn graphs(model: &Module<'_>, sizes: &Sizes) -> Result<Vec<(GraphKind, GraphFile)>> {
-    GraphKind::ALL
-        .into_iter()
-        .map(|kind| {
-            let g = GraphBuilder::default();
-            build(kind, &g, model, sizes)?;
-            Ok((kind, GraphFile::new(kind.name(), g)))
-        })
-        .collect()
+pub(crate) fn graphs(model: &Module<'_>, sizes: &Sizes<'_>) -> Result<Vec<(GraphKind, GraphFile)>> {
+    let prefill = model.recipe().prefill();
+    let drawing = sizes.drawing.config();
+    let kinds = GraphKind::ALL.into_iter();
+    let mut graphs = Vec::new();
+    for kind in kinds.filter(|kind| kind.belongs_to(&drawing)) {
+        let model = match (kind, &prefill) {
+            (GraphKind::Prefill, None) => continue,
+            (GraphKind::Prefill, Some(recipe)) => model.by(recipe),
+            _ => model.clone(),
+        };
+        let g = GraphBuilder::default();
+        match &sizes.drawing {
+            DrawingSizes::Tokens(vq) => with_tokens(kind, &g, &model, sizes, vq)?,
+            DrawingSizes::Flow(flow) => with_flow(kind, &g, &model, sizes, flow)?,
+        }
+        graphs.push((kind, GraphFile::new(kind.name(), g)));
+    }
+    // One recipe serves every member of the family.
+    let of_others: &[&str] = match &sizes.drawing {
+        DrawingSizes::Tokens(_) => &PARTS_OF_FLOW,
+        DrawingSizes::Flow(_) => &PARTS_OF_TOKENS,
+    };
+    model.recipe().expect_all_used(of_others)?;
+    Ok(graphs)
 }
 
-fn build(kind: GraphKind, g: &GraphBuilder, model: &Module<'_>, sizes: &Sizes) -> Result<()> {
-    let Sizes {
-        language,
-        tied_head,
-        siglip,
-        vq,
-    } = sizes;
-    let llama = llama::language_model_of(model);
-    let (width, codes) = (language.hidden_size, vq.codebook_size);
+/// A graph of a model that draws by image tokens.
+fn with_tokens(
+    kind: GraphKind,
+    g: &GraphBuilder,
+    model: &Module<'_>,
+    sizes: &Sizes<'_>,
+    vq: &VqConfig,
+) -> Result<()> {
+    let (width, codes) = (sizes.language.hidden_size, vq.codebook_size);
     match kind {
-        GraphKind::VisionEncoder => siglip::vision_encoder(g, model, siglip, width),
-        GraphKind::EmbedTokens => llama::embed_tokens(g, &llama, language),
-        GraphKind::LanguageModel => llama::language_model(g, &llama, language),
-        GraphKind::LmHead => heads::lm_head(g, model, language, *tied_head),
-        GraphKind::GenHead => heads::gen_head(g, model, language, codes),
+        GraphKind::VisionEncoder => siglip::vision_encoder(g, model, &sizes.siglip, width),
+        GraphKind::GenHead => heads::gen_head(g, model, &sizes.language, codes),
         GraphKind::GenEmbed => aligner::gen_embed(g, model, codes, width),
         GraphKind::VqDecoder => vq_decoder::vq_decoder(g, model, vq),
         GraphKind::VqEncoder => vq_encoder::vq_encoder(g, model, vq),
+        _ => language(kind, g, model, sizes),
+    }
+}
+
+/// A graph of a model that draws by rectified flow.
+fn with_flow(
+    kind: GraphKind,
+    g: &GraphBuilder,
+    model: &Module<'_>,
+    sizes: &Sizes<'_>,
+    flow: &FlowSizes<'_>,
+) -> Result<()> {
+    let (width, eps) = (sizes.language.hidden_size, sizes.language.rms_norm_eps);
+    match kind {
+        GraphKind::VisionEncoder => {
+            siglip::vision_encoder_with_begin(g, model, &sizes.siglip, width)
+        }
+        GraphKind::FlowEncoder => flow_encoder::flow_encoder(g, model, flow, width),
+        GraphKind::FlowDecoder => flow_decoder::flow_decoder(g, model, flow, width, eps),
+        GraphKind::VaeDecoder => vae_decoder::vae_decoder(g, flow),
+        _ => language(kind, g, model, sizes),
+    }
+}
+
+/// A graph of the language model.
+fn language(
+    kind: GraphKind,
+    g: &GraphBuilder,
+    model: &Module<'_>,
+    sizes: &Sizes<'_>,
+) -> Result<()> {
+    let llama = llama::language_model_of(model);
+    let c = &sizes.language;
+    match kind {
+        GraphKind::EmbedTokens => llama::embed_tokens(g, &llama, c),
+        GraphKind::LanguageModel => llama::language_model(g, &llama, c, BATCH.into()),
+        GraphKind::Prefill => llama::language_model(g, &llama, c, 1.into()),
+        GraphKind::LmHead => heads::lm_head(g, model, c, sizes.tied_head),
+        _ => unreachable!("{kind} is a graph of another model"),
     }
 }

@@ -10,7 +10,9 @@
 //!   └► layer_norm ─► aligner ─► image_embeds [n, tokens, H]
 //! ```
 //!
-//! All patches go on; the pooling head of SigLIP is not used.
+//! All patches go on; the pooling head of SigLIP is not used. In JanusFlow (section 3.2) the
+//! aligner is a single linear layer, and a learnt embedding comes first, in the place of the
+//! begin-of-image token.
 
 use janus_runtime::manifest::Layout;
 use janus_runtime::tensors;
@@ -35,18 +37,39 @@ pub(crate) fn vision_encoder(
     c: &SiglipConfig,
     hidden_size: usize,
 ) -> Result<()> {
-    let m = vision_tower_of(model);
+    let x = image_features(g, &vision_tower_of(model), c)?;
+    align(&aligner_of(model), x, hidden_size)?.output(tensors::IMAGE_EMBEDS);
+    Ok(())
+}
+
+/// `vision_encoder.onnx` of JanusFlow.
+pub(crate) fn vision_encoder_with_begin(
+    g: &GraphBuilder,
+    model: &Module<'_>,
+    c: &SiglipConfig,
+    hidden_size: usize,
+) -> Result<()> {
+    let tower = model.at("vision_und_enc_model.vision_tower");
+    let x = image_features(g, &tower, c)?;
+    let x = linear(&model.at("vision_und_enc_aligner"), x, hidden_size)?;
+    let begin = model.weight("beg_of_und_embed", &[1, hidden_size])?;
+    let dims = [1, 1, hidden_size];
+    let begin = begin.store(g, "beg_of_und_embed".to_owned(), DType::F32, &dims);
+    let x = begin.repeat_for(x).followed_by(x, 1);
+    x.output(tensors::IMAGE_EMBEDS);
+    Ok(())
+}
+
+/// What the encoder makes of pictures, before the aligner: `[n, tokens, W]`.
+fn image_features<'g>(g: &'g GraphBuilder, m: &Module<'_>, c: &SiglipConfig) -> Result<Value<'g>> {
     let pixels = shape![IMAGES, 3, c.image_size, c.image_size];
     let pixels = g.input(tensors::PIXEL_VALUES, DType::F32, pixels);
 
-    let mut x = embed_patches(&m, pixels, c)?;
+    let mut x = embed_patches(m, pixels, c)?;
     for block in m.each(["blocks", "encoder.layers"]) {
         x = encoder_block(&block, x, c)?;
     }
-    let x = layer_norm(&m.at(["norm", "post_layernorm"]), x, c.layer_norm_eps)?;
-
-    align(&aligner_of(model), x, hidden_size)?.output(tensors::IMAGE_EMBEDS);
-    Ok(())
+    layer_norm(&m.at(["norm", "post_layernorm"]), x, c.layer_norm_eps)
 }
 
 /// One embedding per patch, row by row, and its position: `[n, tokens, W]`.

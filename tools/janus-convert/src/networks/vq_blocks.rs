@@ -5,6 +5,9 @@ use crate::module::Module;
 use crate::nn::{conv2d, conv2d_with, group_norm};
 use crate::onnx::{Conv, Value, shape};
 
+/// What residual blocks call the convolution of their shortcut.
+const SHORTCUT: &str = "nin_shortcut";
+
 /// The VQ tokenizer's place in a checkpoint.
 pub(crate) fn vq_model_of<'c>(model: &Module<'c>) -> Module<'c> {
     model.at(["gen_vision_model", "model.vqmodel"])
@@ -33,15 +36,15 @@ pub(crate) fn codebook(m: &Module<'_>, codes: usize) -> Result<(Vec<f32>, [usize
 
 /// The middle: residual, attention, residual.
 pub(crate) fn middle<'g>(m: &Module<'_>, x: Value<'g>) -> Result<Value<'g>> {
-    let x = res_block(&m.at(["0", "block_1"]), x)?;
+    let x = res_block(&m.at(["0", "block_1"]), x, SHORTCUT)?;
     let x = attn_block(&m.at(["1", "attn_1"]), x)?;
-    res_block(&m.at(["2", "block_2"]), x)
+    res_block(&m.at(["2", "block_2"]), x, SHORTCUT)
 }
 
 /// Residual blocks of a level, each followed by its attention where the checkpoint has one.
 pub(crate) fn level<'g>(m: &Module<'_>, mut x: Value<'g>) -> Result<Value<'g>> {
     for (i, block) in m.each(["res", "block"]).enumerate() {
-        x = res_block(&block, x)?;
+        x = res_block(&block, x, SHORTCUT)?;
         let attention = m.at("attn").at(i);
         if attention.has("norm.weight") {
             x = attn_block(&attention, x)?;
@@ -50,8 +53,9 @@ pub(crate) fn level<'g>(m: &Module<'_>, mut x: Value<'g>) -> Result<Value<'g>> {
     Ok(x)
 }
 
-/// `shortcut(x) + conv2(swish(norm2(conv1(swish(norm1(x))))))`
-fn res_block<'g>(m: &Module<'_>, x: Value<'g>) -> Result<Value<'g>> {
+/// `shortcut(x) + conv2(swish(norm2(conv1(swish(norm1(x))))))`; the shortcut is a convolution of
+/// that name where the number of channels changes.
+pub(crate) fn res_block<'g>(m: &Module<'_>, x: Value<'g>, shortcut: &str) -> Result<Value<'g>> {
     let _scope = x.graph().enter(m);
     let h = group_norm(&m.at("norm1"), x)?.silu();
     let h = conv2d(&m.at("conv1"), h, 3)?;
@@ -60,9 +64,15 @@ fn res_block<'g>(m: &Module<'_>, x: Value<'g>) -> Result<Value<'g>> {
     let out = h.extent(1);
     let x = match x.extent(1) == out {
         true => x,
-        false => conv2d_with(&m.at("nin_shortcut"), x, out, Conv::same(1))?,
+        false => conv2d_with(&m.at(shortcut), x, out, Conv::same(1))?,
     };
     Ok(x + h)
+}
+
+/// Each pixel as 2 × 2, then a convolution.
+pub(crate) fn upsample<'g>(m: &Module<'_>, x: Value<'g>) -> Result<Value<'g>> {
+    let _scope = x.graph().enter(m);
+    conv2d(&m.at("conv"), x.upsample_nearest(), 3)
 }
 
 /// `x + proj_out(attention(norm(x)))`, one head over all positions.

@@ -14,7 +14,7 @@ use janus_runtime::manifest::VqConfig;
 use janus_runtime::tensors;
 
 use super::IMAGES;
-use super::vq_blocks::{codebook, level, middle, num_levels, vq_model_of};
+use super::vq_blocks::{codebook, level, middle, num_levels, upsample, vq_model_of};
 use crate::error::Result;
 use crate::module::Module;
 use crate::nn::{conv2d, conv2d_with, group_norm};
@@ -64,10 +64,4 @@ fn codebook_entries<'g>(m: &Module<'_>, tokens: Value<'g>, c: &VqConfig) -> Resu
     let [rows, columns] = c.grid;
     let codes = table.rows(tokens).transpose(&[0, 2, 1]);
     Ok(codes.reshape(shape![IMAGES, dims[1], rows, columns]))
-}
-
-/// Each pixel as 2 × 2, then a convolution.
-fn upsample<'g>(m: &Module<'_>, x: Value<'g>) -> Result<Value<'g>> {
-    let _scope = x.graph().enter(m);
-    conv2d(&m.at("conv"), x.upsample_nearest(), 3)
 }

@@ -112,6 +112,11 @@ impl GraphBuilder {
         self.constant(DType::F32, &[], value.to_le_bytes().into())
     }
 
+    /// A single byte.
+    pub(crate) fn byte(&self, value: u8) -> Value<'_> {
+        self.constant(DType::U8, &[], vec![value])
+    }
+
     /// Names the nodes added while the guard lives after the module at `path`.
     pub(crate) fn enter(&self, path: impl fmt::Display) -> Scope<'_> {
         Scope {

@@ -1,7 +1,7 @@
 //! ONNX Runtime's own operators: one short method each.
 
 use super::MICROSOFT;
-use super::shape::{DType, Dim, shape};
+use super::shape::{DType, Dim, matrix_product, shape};
 use super::value::Value;
 
 /// Sizes of a [`Value::group_query_attention`].
@@ -45,6 +45,44 @@ impl<'g> Value<'g> {
             .float("epsilon", eps)
             .int("stash_type", DType::F32.proto() as i64)
             .like(self)
+    }
+
+    /// The product with a matrix of integers in blocks: `codes [out, blocks, bytes]` and `scales
+    /// [out, blocks]`. Accuracy level 4 lets the kernel round activations to 8 bits, without which
+    /// it restores the weights first.
+    pub(crate) fn matmul_blocks(self, codes: Self, scales: Self, bits: usize, size: usize) -> Self {
+        let (inner, outer) = (self.extent(-1), codes.extent(0));
+        assert_eq!(
+            inner.div_ceil(size),
+            codes.extent(1),
+            "MatMulNBits of {self:?}"
+        );
+        let mut shape = self.shape();
+        shape.pop();
+        shape.push(outer.into());
+        self.op("MatMulNBits")
+            .domain(MICROSOFT)
+            .input(codes)
+            .input(scales)
+            .int("K", inner as i64)
+            .int("N", outer as i64)
+            .int("bits", bits as i64)
+            .int("block_size", size as i64)
+            .int("accuracy_level", 4)
+            .output(self.dtype(), shape)
+    }
+
+    /// The product of bytes, less `middle`, with integers `[in, out]`, times `scales [out]`.
+    pub(crate) fn matmul_integers(self, middle: Self, weight: Self, scales: Self) -> Self {
+        let shape = matrix_product(&self.shape(), &weight.shape());
+        let one = self.graph().scalar(1.0);
+        self.op("MatMulIntegerToFloat")
+            .domain(MICROSOFT)
+            .input(weight)
+            .input(one)
+            .input(scales)
+            .input(middle)
+            .output(DType::F32, shape)
     }
 
     /// Attention of every position to every other; `self` are the queries `[n, s, heads · d]`.

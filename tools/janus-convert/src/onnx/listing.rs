@@ -122,6 +122,8 @@ fn type_name(dtype: proto::DataType) -> &'static str {
         proto::DataType::Undefined => "?",
         proto::DataType::Float => "f32",
         proto::DataType::Float16 => "f16",
+        proto::DataType::Uint8 => "u8",
+        proto::DataType::Int8 => "i8",
         proto::DataType::Int32 => "i32",
         proto::DataType::Int64 => "i64",
     }

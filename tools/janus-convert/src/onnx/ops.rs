@@ -3,10 +3,10 @@
 //! Names and attributes are those of the ONNX operator set [`OPSET`](super::OPSET). Every method
 //! computes the type and shape that the operator gives.
 
-use std::ops::{Add, Mul};
+use std::ops::{Add, Div, Mul};
 
-use super::shape::{DType, Shape, broadcast, matrix_product, reshape_request, shape};
-use super::value::Value;
+use super::shape::{DType, Dim, Shape, broadcast, matrix_product, reshape_request, shape};
+use super::value::{Value, resolve_axis};
 
 /// Element-wise operators, which broadcast.
 macro_rules! binary {
@@ -29,6 +29,10 @@ macro_rules! binary {
 }
 binary!(Add, add, "Add");
 binary!(Mul, mul, "Mul");
+binary!(Div, div, "Div");
+
+/// Rows of several pictures or texts together.
+const ROWS: &str = "rows";
 
 /// How a convolution steps over its input.
 #[derive(Clone, Copy)]
@@ -72,6 +76,130 @@ impl<'g> Value<'g> {
     /// The exact one, by the error function.
     pub(crate) fn gelu(self) -> Self {
         self.op("Gelu").text("approximate", "none").like(self)
+    }
+
+    pub(crate) fn abs(self) -> Self {
+        self.op("Abs").like(self)
+    }
+
+    pub(crate) fn sin(self) -> Self {
+        self.op("Sin").like(self)
+    }
+
+    pub(crate) fn cos(self) -> Self {
+        self.op("Cos").like(self)
+    }
+
+    /// Euclidean length along an axis, which stays with an extent of one.
+    pub(crate) fn reduce_l2(self, axis: usize) -> Self {
+        self.reduced("ReduceL2", axis)
+    }
+
+    /// Mean along an axis, which stays with an extent of one.
+    pub(crate) fn reduce_mean(self, axis: usize) -> Self {
+        self.reduced("ReduceMean", axis)
+    }
+
+    fn reduced(self, op: &'static str, axis: usize) -> Self {
+        let mut shape = self.shape();
+        shape[axis] = 1.into();
+        let axes = self.graph().integers(&[axis as i64]);
+        self.op(op)
+            .input(axes)
+            .int("keepdims", 1)
+            .output(self.dtype(), shape)
+    }
+
+    /// These, then `next`, along an axis that has a fixed extent in both.
+    pub(crate) fn followed_by(self, next: Self, axis: isize) -> Self {
+        let mut shape = self.shape();
+        let place = resolve_axis(axis, shape.len());
+        shape[place] = (self.extent(axis) + next.extent(axis)).into();
+        self.op("Concat")
+            .input(next)
+            .int("axis", axis as i64)
+            .output(self.dtype(), shape)
+    }
+
+    /// This tensor, `[1, ..]`, once for each element of the first axis of `like`.
+    pub(crate) fn repeat_for(self, like: Self) -> Self {
+        let mut shape = self.shape();
+        shape[0] = like.dim(0);
+        let count = like
+            .op("Shape")
+            .int("start", 0)
+            .int("end", 1)
+            .output(DType::I64, shape![1]);
+        let rest = self.graph().integers(&vec![1; shape.len() - 1]);
+        let extents = count
+            .op("Concat")
+            .input(rest)
+            .int("axis", 0)
+            .output(DType::I64, shape![shape.len()]);
+        self.op("Expand").input(extents).output(self.dtype(), shape)
+    }
+
+    /// The greatest element along the last axis, which stays with an extent of one.
+    pub(crate) fn reduce_max(self) -> Self {
+        let mut shape = self.shape();
+        shape.pop();
+        shape.push(1.into());
+        let axis = self.graph().integers(&[-1]);
+        self.op("ReduceMax")
+            .input(axis)
+            .int("keepdims", 1)
+            .output(self.dtype(), shape)
+    }
+
+    /// `[rows, width]` as bytes: `middle + x / scale`, rounded to the nearest and clamped, with a
+    /// `scale [rows, 1]` for each row.
+    pub(crate) fn quantise_rows(self, scale: Self, middle: Self) -> Self {
+        let rows = vec![self.dim(0)];
+        let flat = self.graph().integers(&[-1]);
+        let scale = scale
+            .op("Reshape")
+            .input(flat)
+            .output(scale.dtype(), rows.clone());
+        let count = scale.op("Shape").output(DType::I64, shape![1]);
+        let middles = middle.op("Expand").input(count).output(DType::U8, rows);
+        self.op("QuantizeLinear")
+            .input(scale)
+            .input(middles)
+            .int("axis", 0)
+            .output(DType::U8, self.shape())
+    }
+
+    /// `[n, rows, width]` as `[n · rows, width]`.
+    pub(crate) fn join_rows(self) -> Self {
+        let width = self.extent(-1);
+        let rows = match (self.dim(0), self.dim(1)) {
+            (Dim::Fixed(1), rows) => rows,
+            (Dim::Fixed(n), Dim::Fixed(rows)) => (n * rows).into(),
+            _ => ROWS.into(),
+        };
+        let request = self.graph().integers(&[-1, width as i64]);
+        self.op("Reshape")
+            .input(request)
+            .output(self.dtype(), shape![rows, width])
+    }
+
+    /// `[n · rows, width]` as `[n, rows, width]`, one of the two a number.
+    pub(crate) fn part_rows(self, n: Dim, rows: Dim) -> Self {
+        let width = self.extent(-1);
+        let extent = |dim| match dim {
+            Dim::Fixed(extent) => extent as i64,
+            Dim::Named(_) => -1,
+        };
+        assert!(
+            extent(n) > 0 || extent(rows) > 0,
+            "{n} rows of {rows} in {self:?}"
+        );
+        let request = self
+            .graph()
+            .integers(&[extent(n), extent(rows), width as i64]);
+        self.op("Reshape")
+            .input(request)
+            .output(self.dtype(), shape![n, rows, width])
     }
 
     pub(crate) fn cast(self, dtype: DType) -> Self {
@@ -139,27 +267,61 @@ impl<'g> Value<'g> {
 
     /// Two-dimensional convolution of `[n, in, h, w]` with a kernel `[out, in, k, k]`.
     pub(crate) fn conv2d(self, weight: Self, bias: Self, conv: Conv) -> Self {
-        let Conv {
-            kernel,
-            stride,
-            pads,
-        } = conv;
         assert_eq!(
             self.dim(1),
             weight.dim(1),
             "Conv of {self:?} and {weight:?}"
         );
+        self.convolved(weight, bias, conv, 1)
+    }
+
+    /// As [`Value::conv2d`], each channel by itself, with a kernel `[channels, 1, k, k]`.
+    pub(crate) fn depthwise_conv2d(self, weight: Self, bias: Self, conv: Conv) -> Self {
+        assert_eq!(
+            self.dim(1),
+            weight.dim(0),
+            "Conv of {self:?} and {weight:?}"
+        );
+        self.convolved(weight, bias, conv, self.extent(1))
+    }
+
+    fn convolved(self, weight: Self, bias: Self, conv: Conv, groups: usize) -> Self {
+        let Conv {
+            kernel,
+            stride,
+            pads,
+        } = conv;
         let side = |axis, before: usize, after: usize| {
             (self.extent(axis) + before + after - kernel) / stride + 1
         };
         let (height, width) = (side(2, pads[0], pads[2]), side(3, pads[1], pads[3]));
         let shape = shape![self.dim(0), weight.dim(0), height, width];
-        self.op("Conv")
+        let node = self
+            .op("Conv")
             .input(weight)
             .input(bias)
             .ints("kernel_shape", [kernel as i64; 2])
             .ints("strides", [stride as i64; 2])
-            .ints("pads", pads.map(|pad| pad as i64))
+            .ints("pads", pads.map(|pad| pad as i64));
+        let node = match groups {
+            1 => node,
+            _ => node.int("group", groups as i64),
+        };
+        node.output(self.dtype(), shape)
+    }
+
+    /// `[n, c · side², h, w]` as `[n, c, h · side, w · side]`: each place becomes a square, whose
+    /// rows and columns vary faster than the channel.
+    pub(crate) fn pixel_shuffle(self, side: usize) -> Self {
+        let shape = shape![
+            self.dim(0),
+            self.extent(1) / (side * side),
+            side * self.extent(2),
+            side * self.extent(3)
+        ];
+        self.op("DepthToSpace")
+            .int("blocksize", side as i64)
+            .text("mode", "CRD")
             .output(self.dtype(), shape)
     }
 

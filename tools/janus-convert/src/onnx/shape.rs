@@ -11,6 +11,8 @@ pub(crate) enum DType {
     F16,
     I64,
     I32,
+    I8,
+    U8,
 }
 
 impl DType {
@@ -20,6 +22,7 @@ impl DType {
             Self::I64 => 8,
             Self::F32 | Self::I32 => 4,
             Self::F16 => 2,
+            Self::I8 | Self::U8 => 1,
         }
     }
 
@@ -29,6 +32,8 @@ impl DType {
             Self::F16 => proto::DataType::Float16,
             Self::I64 => proto::DataType::Int64,
             Self::I32 => proto::DataType::Int32,
+            Self::I8 => proto::DataType::Int8,
+            Self::U8 => proto::DataType::Uint8,
         }
     }
 }

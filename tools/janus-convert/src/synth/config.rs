@@ -3,19 +3,19 @@
 use serde_json::{Map, Value, json};
 
 use super::Layout;
-use super::shape::{LanguageShape, ModelShape};
+use super::shape::{DrawingShape, FlowShape, LanguageShape, ModelShape, VaeShape, VqShape};
 use super::tokenizer::{self, ADDED};
 
 /// Every file but the weights, by name, in the order of the names.
 pub(super) fn files(shape: &ModelShape, layout: Layout) -> Vec<(&'static str, Value)> {
-    let mut files = match layout {
-        Layout::Released => vec![
-            ("config.json", released_config(shape)),
+    let mut files = match (layout, &shape.drawing) {
+        (Layout::Released, _) | (_, DrawingShape::Flow(_)) => vec![
+            ("config.json", config(shape)),
             ("preprocessor_config.json", released_preprocessor(shape)),
             ("processor_config.json", released_processor(shape)),
         ],
-        Layout::Transformers => vec![
-            ("config.json", transformers_config(shape)),
+        (Layout::Transformers, DrawingShape::Tokens(vq)) => vec![
+            ("config.json", transformers_config(shape, vq)),
             ("generation_config.json", generation_config(shape)),
             ("preprocessor_config.json", transformers_preprocessor(shape)),
             ("processor_config.json", transformers_processor(shape)),
@@ -27,14 +27,80 @@ pub(super) fn files(shape: &ModelShape, layout: Layout) -> Vec<(&'static str, Va
     files
 }
 
-fn released_config(shape: &ModelShape) -> Value {
+fn config(shape: &ModelShape) -> Value {
+    match &shape.drawing {
+        DrawingShape::Tokens(vq) => released_config(shape, vq),
+        DrawingShape::Flow(flow) => flow_config(shape, flow),
+    }
+}
+
+fn part(class: &str, kind: &str, params: Value) -> Value {
+    json!({ "cls": class, "model_type": kind, "params": params })
+}
+
+fn vision_params(shape: &ModelShape) -> Value {
+    json!({
+        "image_size": shape.vision.image_size,
+        "model_name": shape.vision.model_name,
+        "select_feature": "same",
+        "select_layer": -1,
+    })
+}
+
+fn flow_config(shape: &ModelShape, flow: &FlowShape) -> Value {
+    let hidden = shape.language.hidden;
+    json!({
+        "architectures": ["MultiModalityCausalLM"],
+        "model_type": "multi_modality",
+        "torch_dtype": "bfloat16",
+        "transformers_version": "4.33.1",
+        "vision_und_enc_config":
+            part("CLIPVisionTower", "vision_und_enc", vision_params(shape)),
+        "vision_gen_enc_config": part("ShallowUViTEncoder", "vision_gen_enc", json!({
+            "block_out_channels": [flow.width],
+            "hidden_size": hidden,
+            "input_channels": flow.vae.latent,
+            "kernel_size": flow.patch,
+            "layers_in_middle": flow.blocks,
+            "padding": 0,
+            "stride": flow.patch,
+        })),
+        "vision_gen_dec_config": part("ShallowUViTDecoder", "vision_gen_dec", json!({
+            "block_out_channels": [flow.width],
+            "hidden_size": hidden,
+            "in_channels": flow.width,
+            "layers_in_middle": flow.blocks,
+            "out_channels": flow.vae.latent,
+            "upsamples": 1,
+        })),
+        "language_config": partial_language_config(&shape.language),
+    })
+}
+
+/// `config.json` of the VAE.
+pub(super) fn vae_config(shape: &VaeShape) -> Value {
+    let levels = shape.channels.len();
+    json!({
+        "_class_name": "AutoencoderKL",
+        "act_fn": "silu",
+        "block_out_channels": shape.channels,
+        "down_block_types": vec!["DownEncoderBlock2D"; levels],
+        "force_upcast": true,
+        "in_channels": 3,
+        "latent_channels": shape.latent,
+        "layers_per_block": 2,
+        "norm_num_groups": 32,
+        "out_channels": 3,
+        "sample_size": shape.sample_size,
+        "scaling_factor": 0.13025,
+        "up_block_types": vec!["UpDecoderBlock2D"; levels],
+    })
+}
+
+fn released_config(shape: &ModelShape, vq: &VqShape) -> Value {
     let ModelShape {
-        language,
-        vision,
-        vq,
-        ..
+        language, vision, ..
     } = shape;
-    let part = |class: &str, kind: &str, params: Value| json!({ "cls": class, "model_type": kind, "params": params });
     let projector = |kind: &str, from: usize| {
         let params = json!({
             "depth": 2,
@@ -49,12 +115,7 @@ fn released_config(shape: &ModelShape) -> Value {
         "model_type": "multi_modality",
         "torch_dtype": "bfloat16",
         "transformers_version": "4.33.1",
-        "vision_config": part("CLIPVisionTower", "vision", json!({
-            "image_size": vision.image_size,
-            "model_name": vision.model_name,
-            "select_feature": "same",
-            "select_layer": -1,
-        })),
+        "vision_config": part("CLIPVisionTower", "vision", vision_params(shape)),
         "aligner_config": projector("aligner", vision.width),
         "gen_vision_config": part(vq.class, "gen_vision", json!({
             "image_token_size": vq.codebook,
@@ -129,11 +190,10 @@ fn released_processor(shape: &ModelShape) -> Value {
     })
 }
 
-fn transformers_config(shape: &ModelShape) -> Value {
+fn transformers_config(shape: &ModelShape, vq: &VqShape) -> Value {
     let ModelShape {
         language,
         vision,
-        vq,
         tokens,
         ..
     } = shape;

@@ -7,6 +7,12 @@ use std::path::PathBuf;
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum SynthError {
+    /// The model has not been ported to transformers.
+    #[error("there is no `{model}` in the layout of transformers")]
+    NoSuchLayout {
+        /// The model.
+        model: &'static str,
+    },
     /// Something is where the checkpoint should go.
     #[error("`{}` is already there", path.display())]
     Exists {

@@ -18,6 +18,7 @@
 
 mod config;
 mod error;
+mod flow;
 mod place;
 mod released;
 mod safetensors;
@@ -36,7 +37,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 pub use self::error::SynthError;
-pub use self::shape::{LanguageShape, ModelShape, TokenIds, VisionShape, VqShape};
+pub use self::shape::{
+    DrawingShape, FlowShape, LanguageShape, ModelShape, TokenIds, VaeShape, VisionShape, VqShape,
+};
 use crate::checkpoint::Container;
 
 use self::place::Place;
@@ -117,8 +120,12 @@ impl<'a> SynthOptions<'a> {
 
     /// The number of tensors, and of their values.
     pub fn size(&self) -> (usize, u64) {
-        let tensors = self.tensors();
-        (tensors.len(), tensors.iter().map(|t| t.len() as u64).sum())
+        size(&self.tensors())
+    }
+
+    /// The same of the VAE, if the model draws into one.
+    pub fn vae_size(&self) -> Option<(usize, u64)> {
+        self.vae().map(|(_, tensors)| size(&tensors))
     }
 
     fn tensors(&self) -> Vec<Tensor> {
@@ -128,6 +135,20 @@ impl<'a> SynthOptions<'a> {
             Layout::Transformers => transformers::tensors(released),
         }
     }
+
+    /// The VAE and its tensors, if the model draws into one.
+    fn vae(&self) -> Option<(&VaeShape, Vec<Tensor>)> {
+        match &self.shape.drawing {
+            DrawingShape::Tokens(_) => None,
+            DrawingShape::Flow(FlowShape { vae, .. }) => {
+                Some((vae, released::listed(|root| flow::vae(root, vae))))
+            }
+        }
+    }
+}
+
+fn size(tensors: &[Tensor]) -> (usize, u64) {
+    (tensors.len(), tensors.iter().map(|t| t.len() as u64).sum())
 }
 
 /// Where the libraries that write the two containers begin another file.
@@ -138,20 +159,32 @@ fn shard_size(container: Container) -> u64 {
     }
 }
 
-/// Writes a checkpoint to `directory`, which must not exist yet. `progress` is told how many bytes of tensors have been
-/// written, out of how many.
+/// Where the VAE of a model that draws into one is within its checkpoint.
+pub const VAE: &str = "sdxl-vae";
+/// The VAE's file.
+const VAE_FILE: &str = "diffusion_pytorch_model.safetensors";
+
+/// Writes a checkpoint to `directory`, which must not exist yet, and below it the [`VAE`] that it draws into, if there is
+/// one. `progress` is told how many bytes of tensors have been written, out of how many.
 ///
 /// # Errors
 ///
-/// [`SynthError::Exists`], [`SynthError::DiskSpace`] before anything is written, and whatever goes wrong while writing.
+/// [`SynthError::NoSuchLayout`], [`SynthError::Exists`], [`SynthError::DiskSpace`] before anything is written, and whatever goes wrong while writing.
 /// After an error nothing is left behind.
 pub fn write(
     options: &SynthOptions<'_>,
     directory: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<SynthReport, SynthError> {
+    if options.layout == Layout::Transformers && options.vae().is_some() {
+        return Err(SynthError::NoSuchLayout {
+            model: options.shape.name,
+        });
+    }
     let tensors = options.tensors();
-    let (count, parameters) = options.size();
+    let sizes = [Some(options.size()), options.vae_size()];
+    let count = sizes.iter().flatten().map(|(count, _)| count).sum();
+    let parameters: u64 = sizes.iter().flatten().map(|(_, values)| values).sum();
     let total = parameters * tensor::VALUE_BYTES as u64;
     let place = Place::beside(directory)?;
     check_disk_space(place.partial(), directory, total)?;
@@ -182,7 +215,22 @@ pub fn write(
             }
         })?;
     }
-    let files = shards.into_iter().map(|shard| shard.name).collect();
+    let mut files: Vec<_> = shards.into_iter().map(|shard| shard.name).collect();
+    if let Some((shape, tensors)) = options.vae() {
+        let vae = place.partial().join(VAE);
+        std::fs::create_dir(&vae).map_err(|source| SynthError::Create {
+            path: vae.clone(),
+            source,
+        })?;
+        write_json(&vae, "config.json", &config::vae_config(shape))?;
+        write_file(&vae, VAE_FILE, |out| {
+            safetensors::write(out, &tensors, options.seed, &mut |bytes| {
+                written += bytes;
+                progress(written, total);
+            })
+        })?;
+        files.push(format!("{VAE}/{VAE_FILE}"));
+    }
     Ok(SynthReport {
         directory: place.take()?,
         tensors: count,

@@ -1,23 +1,28 @@
 //! The tensors of a released checkpoint, in the order of the official code's modules.
 
-use super::shape::{LanguageShape, ModelShape, VisionShape, VqShape};
+use super::flow;
+use super::shape::{DrawingShape, LanguageShape, ModelShape, VisionShape, VqShape};
 use super::tensor::Tensor;
 use super::values::Init;
 
 /// Every tensor of a checkpoint of this shape, in the layout that DeepSeek released.
 pub(super) fn tensors(shape: &ModelShape) -> Vec<Tensor> {
     let ModelShape {
-        language,
-        vision,
-        vq,
-        ..
+        language, vision, ..
     } = shape;
+    listed(|root| match &shape.drawing {
+        DrawingShape::Tokens(vq) => network(root, language, vision, vq),
+        DrawingShape::Flow(shape) => flow::network(root, language, vision, shape),
+    })
+}
+
+/// The tensors that a network adds.
+pub(super) fn listed(network: impl FnOnce(Module<'_>)) -> Vec<Tensor> {
     let mut all = List::default();
-    let root = Module {
+    network(Module {
         list: &mut all,
         path: String::new(),
-    };
-    network(root, language, vision, vq);
+    });
     all.0
 }
 
@@ -37,7 +42,7 @@ fn network(mut root: Module<'_>, language: &LanguageShape, vision: &VisionShape,
     llama(root.at("language_model"), language);
 }
 
-fn siglip(mut tower: Module<'_>, shape: &VisionShape) {
+pub(super) fn siglip(mut tower: Module<'_>, shape: &VisionShape) {
     let width = shape.width;
     tower.tensor(
         "pos_embed",
@@ -71,7 +76,7 @@ fn mlp_projector(mut aligner: Module<'_>, from: usize, to: usize) {
     aligner.linear("layers.2", to, to);
 }
 
-fn llama(mut model: Module<'_>, shape: &LanguageShape) {
+pub(super) fn llama(mut model: Module<'_>, shape: &LanguageShape) {
     let LanguageShape {
         hidden,
         layers,
@@ -101,6 +106,8 @@ fn llama(mut model: Module<'_>, shape: &LanguageShape) {
 
 /// Residual blocks of a level of the encoder; the decoder has one more.
 const RES_BLOCKS: usize = 2;
+/// What residual blocks call the convolution of their shortcut.
+const SHORTCUT: &str = "nin_shortcut";
 
 fn vq_tokenizer(mut vq: Module<'_>, shape: &VqShape) {
     let VqShape {
@@ -128,7 +135,7 @@ fn vq_encoder(mut encoder: Module<'_>, shape: &VqShape) {
     for level in 0..=shape.last() {
         let mut block = encoder.at(&format!("conv_blocks.{level}"));
         for i in 0..RES_BLOCKS {
-            block.res_block(&format!("res.{i}"), channels, shape.level(level));
+            block.res_block(&format!("res.{i}"), channels, shape.level(level), SHORTCUT);
             channels = shape.level(level);
             if level == shape.last() {
                 block.attention(&format!("attn.{i}"), channels);
@@ -151,7 +158,7 @@ fn vq_decoder(mut decoder: Module<'_>, shape: &VqShape) {
     for (block, level) in (0..=shape.last()).rev().enumerate() {
         let mut block = decoder.at(&format!("conv_blocks.{block}"));
         for i in 0..=RES_BLOCKS {
-            block.res_block(&format!("res.{i}"), channels, shape.level(level));
+            block.res_block(&format!("res.{i}"), channels, shape.level(level), SHORTCUT);
             channels = shape.level(level);
             if level == shape.last() {
                 block.attention(&format!("attn.{i}"), channels);
@@ -166,40 +173,40 @@ fn vq_decoder(mut decoder: Module<'_>, shape: &VqShape) {
 }
 
 fn middle(vq: &mut Module<'_>, channels: usize) {
-    vq.res_block("mid.0", channels, channels);
+    vq.res_block("mid.0", channels, channels, SHORTCUT);
     vq.attention("mid.1", channels);
-    vq.res_block("mid.2", channels, channels);
+    vq.res_block("mid.2", channels, channels, SHORTCUT);
 }
 
 #[derive(Default)]
-struct List(Vec<Tensor>);
+pub(super) struct List(Vec<Tensor>);
 
 /// A place in the network to which modules are added.
-struct Module<'a> {
+pub(super) struct Module<'a> {
     list: &'a mut List,
     path: String,
 }
 
 impl Module<'_> {
-    fn at(&mut self, step: &str) -> Module<'_> {
+    pub(super) fn at(&mut self, step: &str) -> Module<'_> {
         Module {
             path: self.name_of(step),
             list: self.list,
         }
     }
 
-    fn tensor(&mut self, name: &str, shape: &[usize], init: Init) {
+    pub(super) fn tensor(&mut self, name: &str, shape: &[usize], init: Init) {
         let name = self.name_of(name);
         self.list.0.push(Tensor::new(name, shape.to_vec(), init));
     }
 
-    fn linear(&mut self, name: &str, to: usize, from: usize) {
+    pub(super) fn linear(&mut self, name: &str, to: usize, from: usize) {
         self.matrix(name, to, from);
         self.bias(name, to);
     }
 
     /// A linear layer without bias.
-    fn matrix(&mut self, name: &str, to: usize, from: usize) {
+    pub(super) fn matrix(&mut self, name: &str, to: usize, from: usize) {
         self.tensor(
             &format!("{name}.weight"),
             &[to, from],
@@ -207,20 +214,20 @@ impl Module<'_> {
         );
     }
 
-    fn conv(&mut self, name: &str, to: usize, from: usize, kernel: usize) {
+    pub(super) fn conv(&mut self, name: &str, to: usize, from: usize, kernel: usize) {
         let fan_in = from * kernel * kernel;
         let shape = [to, from, kernel, kernel];
         self.tensor(&format!("{name}.weight"), &shape, Init::Weight { fan_in });
         self.bias(name, to);
     }
 
-    fn norm(&mut self, name: &str, width: usize) {
+    pub(super) fn norm(&mut self, name: &str, width: usize) {
         self.scale(name, width);
         self.bias(name, width);
     }
 
     /// A norm without bias.
-    fn scale(&mut self, name: &str, width: usize) {
+    pub(super) fn scale(&mut self, name: &str, width: usize) {
         self.tensor(&format!("{name}.weight"), &[width], Init::Scale);
     }
 
@@ -228,14 +235,14 @@ impl Module<'_> {
         self.tensor(&format!("{name}.bias"), &[width], Init::Spread(0.02));
     }
 
-    fn res_block(&mut self, name: &str, from: usize, to: usize) {
+    pub(super) fn res_block(&mut self, name: &str, from: usize, to: usize, shortcut: &str) {
         let mut block = self.at(name);
         block.norm("norm1", from);
         block.conv("conv1", to, from, 3);
         block.norm("norm2", to);
         block.conv("conv2", to, to, 3);
         if from != to {
-            block.conv("nin_shortcut", to, from, 1);
+            block.conv(shortcut, to, from, 1);
         }
     }
 

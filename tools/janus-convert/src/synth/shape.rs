@@ -13,8 +13,8 @@ pub struct ModelShape {
     pub language: LanguageShape,
     /// The understanding encoder.
     pub vision: VisionShape,
-    /// The image tokenizer.
-    pub vq: VqShape,
+    /// What it draws with.
+    pub drawing: DrawingShape,
     /// Where the special tokens are in the vocabulary.
     pub tokens: TokenIds,
 }
@@ -53,6 +53,15 @@ pub struct VisionShape {
     pub patch: usize,
 }
 
+/// The sizes of what draws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DrawingShape {
+    /// An image tokenizer.
+    Tokens(VqShape),
+    /// A rectified flow, and the VAE that it draws into.
+    Flow(FlowShape),
+}
+
 /// The sizes of a LlamaGen image tokenizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VqShape {
@@ -70,6 +79,30 @@ pub struct VqShape {
     pub codebook: usize,
     /// Entries of a statistic that training left behind.
     pub codebook_used: usize,
+}
+
+/// The sizes of JanusFlow's generation encoder and decoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlowShape {
+    /// Side of the square of a latent that becomes one position.
+    pub patch: usize,
+    /// Channels between encoder and decoder.
+    pub width: usize,
+    /// ConvNeXt blocks of each.
+    pub blocks: usize,
+    /// The VAE.
+    pub vae: VaeShape,
+}
+
+/// The sizes of a VAE of the SDXL layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VaeShape {
+    /// Channels of each level, from full resolution down.
+    pub channels: &'static [usize],
+    /// Channels of a latent.
+    pub latent: usize,
+    /// Side of a picture in pixels that the configuration states.
+    pub sample_size: usize,
 }
 
 /// Where the special tokens are in the vocabulary.
@@ -95,11 +128,13 @@ pub struct TokenIds {
 
 impl ModelShape {
     /// All of them.
-    pub const ALL: [&'static Self; 4] = [
+    pub const ALL: [&'static Self; 6] = [
         &Self::JANUS_1_3B,
         &Self::JANUS_PRO_1B,
         &Self::JANUS_PRO_7B,
+        &Self::JANUS_FLOW_1_3B,
         &Self::TINY,
+        &Self::TINY_FLOW,
     ];
 
     /// Janus-1.3B.
@@ -108,7 +143,7 @@ impl ModelShape {
         released_in: Container::Safetensors,
         language: LLAMA_1B,
         vision: SIGLIP_LARGE,
-        vq: VQ_16,
+        drawing: DrawingShape::Tokens(VQ_16),
         tokens: RELEASED_TOKENS,
     };
 
@@ -132,6 +167,38 @@ impl ModelShape {
         ..Self::JANUS_PRO_1B
     };
 
+    /// JanusFlow-1.3B, with the SDXL VAE.
+    pub const JANUS_FLOW_1_3B: Self = Self {
+        name: "janusflow-1.3b",
+        drawing: DrawingShape::Flow(FlowShape {
+            patch: 2,
+            width: 768,
+            blocks: 2,
+            vae: VaeShape {
+                channels: &[128, 256, 512, 512],
+                latent: 4,
+                sample_size: 1024,
+            },
+        }),
+        ..Self::JANUS_1_3B
+    };
+
+    /// A JanusFlow of a few megabytes.
+    pub const TINY_FLOW: Self = Self {
+        name: "tiny-flow",
+        drawing: DrawingShape::Flow(FlowShape {
+            patch: 2,
+            width: 32,
+            blocks: 2,
+            vae: VaeShape {
+                channels: &[32, 32, 64, 64],
+                latent: 4,
+                sample_size: 64,
+            },
+        }),
+        ..Self::TINY
+    };
+
     /// A model of a few megabytes with every kind of tensor that the others have.
     pub const TINY: Self = Self {
         name: "tiny",
@@ -152,7 +219,7 @@ impl ModelShape {
             image_size: 64,
             patch: 16,
         },
-        vq: VqShape {
+        drawing: DrawingShape::Tokens(VqShape {
             class: "VQ-tiny",
             channels: 32,
             multipliers: &[1, 1, 2, 2, 2],
@@ -160,7 +227,7 @@ impl ModelShape {
             embedding: 8,
             codebook: 128,
             codebook_used: 65536,
-        },
+        }),
         tokens: TokenIds {
             bos: 600,
             eos: 601,

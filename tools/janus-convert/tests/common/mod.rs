@@ -18,6 +18,13 @@ pub(crate) fn tiny(layout: &str) -> PathBuf {
         .join(layout)
 }
 
+/// The tiny JanusFlow, `released`, or its VAE, `sdxl-vae`.
+pub(crate) fn tiny_flow(part: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/data/janusflow-tiny")
+        .join(part)
+}
+
 /// Message of an error with those of its causes; of the system's errors, only the kind.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -54,6 +61,29 @@ impl Altered {
         altered
     }
 
+    /// A copy of the tiny JanusFlow, with its VAE beside it.
+    pub(crate) fn flow() -> Self {
+        let altered = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        for (from, to) in [
+            ("released", altered.released()),
+            ("sdxl-vae", altered.vae()),
+        ] {
+            fs::create_dir(&to).unwrap();
+            for entry in fs::read_dir(tiny_flow(from)).unwrap() {
+                let entry = entry.unwrap();
+                fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+            }
+        }
+        altered
+    }
+
+    /// The VAE of a JanusFlow.
+    pub(crate) fn vae(&self) -> PathBuf {
+        self.dir.path().join("vae")
+    }
+
     /// The checkpoint.
     pub(crate) fn released(&self) -> PathBuf {
         self.dir.path().join("checkpoint")
@@ -64,11 +94,13 @@ impl Altered {
         self.dir.path().join("export")
     }
 
-    /// Names of everything beside the checkpoint.
+    /// Names of everything beside the checkpoint and its VAE.
     pub(crate) fn around(&self) -> Vec<String> {
         let names = fs::read_dir(self.dir.path()).unwrap();
         let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name != "checkpoint").collect()
+        names
+            .filter(|name| name != "checkpoint" && name != "vae")
+            .collect()
     }
 
     /// Sets or, with `null`, removes a field of a JSON file; `pointer` is as in RFC 6901.
@@ -92,7 +124,12 @@ impl Altered {
 
     /// Alters the tensors of the checkpoint.
     pub(crate) fn tensors(&self, alter: impl FnOnce(&mut BTreeMap<String, Tensor>)) {
-        let path = self.released().join("model.safetensors");
+        self.tensors_of("model.safetensors", alter);
+    }
+
+    /// Alters the tensors of a file, named from the checkpoint.
+    pub(crate) fn tensors_of(&self, file: &str, alter: impl FnOnce(&mut BTreeMap<String, Tensor>)) {
+        let path = self.released().join(file);
         let mut tensors = read_tensors(&fs::read(&path).unwrap());
         alter(&mut tensors);
         fs::write(&path, write_tensors(&tensors)).unwrap();

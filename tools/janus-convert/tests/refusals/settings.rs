@@ -177,11 +177,11 @@ fn the_other_networks() {
         &cases,
         &expect![[r#"
             /model_type "llama"
-                `…/config.json` is a model of type `llama`; Janus and Janus-Pro have `multi_modality` (as released) or `janus` (transformers)
+                `…/config.json` is a model of type `llama`; those of the Janus family have `multi_modality` (as released) or `janus` (transformers)
             /model_type null
                 `…/config.json`: `model_type` is missing
             /vision_gen_enc_config {"cls":"ShallowUViTEncoder"}
-                `…/config.json` is a JanusFlow model; this version converts Janus and Janus-Pro
+                `…/config.json` is a JanusFlow model: the SDXL VAE has to be given too
             /quantization_config {"quant_method":"awq"}
                 `…/config.json`: `quantization_config` is {"quant_method":"awq"}; it should be absent; it is not supported
             /residual_multiplier 0.5

@@ -1,4 +1,8 @@
-//! Tensors of the checkpoint on their way into a graph: stacked, transposed and narrowed, in pieces.
+//! Tensors of the checkpoint on their way into a graph: stacked, transposed, narrowed and quantised,
+//! in pieces.
+
+mod blocks;
+mod channels;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,6 +11,7 @@ use std::sync::Arc;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
+pub(crate) use self::blocks::Quantised;
 use crate::checkpoint::{CHUNK, Checkpoint, TensorRef};
 use crate::error::{Error, Result};
 use crate::onnx::{DType, GraphBuilder, Sink, TensorData, Value};
@@ -81,8 +86,7 @@ impl Weight {
         name: String,
         dtype: DType,
     ) -> Value<'_> {
-        let columns = self.tensors[0].shape[1];
-        let rows = self.tensors.iter().map(|part| part.shape[0]).sum();
+        let (rows, columns) = (self.rows(), self.columns());
         let data = Transposed {
             weight: self,
             dtype,
@@ -91,6 +95,35 @@ impl Weight {
             panel_bytes: PANEL_BYTES,
         };
         graph.weight(name, dtype, &[columns, rows], data)
+    }
+
+    /// Rows of the matrices together.
+    fn rows(&self) -> usize {
+        self.tensors.iter().map(|part| part.shape[0]).sum()
+    }
+
+    /// Columns that each of the matrices has.
+    fn columns(&self) -> usize {
+        self.tensors[0].shape[1]
+    }
+
+    /// Hands whole rows of the matrices to `visit`, at most `count` at a time, in order.
+    fn for_each_rows(
+        &self,
+        count: usize,
+        mut visit: impl FnMut(&Part, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let columns = self.columns();
+        let mut buffer = vec![0.0; count.min(self.rows()) * columns];
+        for part in &self.tensors {
+            let tensor = self.open(part)?;
+            for start in (0..part.shape[0]).step_by(count) {
+                let values = &mut buffer[..count.min(part.shape[0] - start) * columns];
+                tensor.read_f32_range(start * columns, values)?;
+                visit(part, values)?;
+            }
+        }
+        Ok(())
     }
 
     fn open<'a>(&'a self, part: &Part) -> Result<TensorRef<'a>> {
@@ -152,22 +185,15 @@ impl TensorData for Transposed {
 impl Transposed {
     /// Reads all rows and keeps some of their columns, each as a row of `panel`.
     fn fill(&self, panel: &mut [f32], columns: Range<usize>) -> Result<()> {
-        let rows_at_a_time = (CHUNK / self.columns).clamp(1, self.rows);
-        let mut buffer = vec![0.0; rows_at_a_time * self.columns];
         let mut row = 0;
-        for part in &self.weight.tensors {
-            let tensor = self.weight.open(part)?;
-            for start in (0..part.shape[0]).step_by(rows_at_a_time) {
-                let count = rows_at_a_time.min(part.shape[0] - start);
-                let values = &mut buffer[..count * self.columns];
-                tensor.read_f32_range(start * self.columns, values)?;
+        self.weight
+            .for_each_rows((CHUNK / self.columns).max(1), |_, values| {
                 for (i, tile) in values.chunks(TILE * self.columns).enumerate() {
                     self.turn(tile, panel, row + i * TILE, columns.clone());
                 }
-                row += count;
-            }
-        }
-        Ok(())
+                row += values.len() / self.columns;
+                Ok(())
+            })
     }
 
     /// The tensor that a row comes from.

@@ -1,0 +1,116 @@
+//! A prompt on its way into a cache, piece by piece.
+
+use crate::embeddings::Embeddings;
+use crate::error::Result;
+use crate::kv_cache::KvCache;
+use crate::model::LanguageModel;
+use crate::prefix::Prefixes;
+
+/// Positions of a piece at most: some seconds of work for a small machine, and enough that the
+/// weights, which every piece reads again, do not count.
+const PIECE: usize = 256;
+/// Prompts with so many new positions go through the export's graph for many positions, if it has
+/// one. It pays from fewer on, but then has to be opened, and its weights to be kept, beside the
+/// decoder's: prompts with pictures are longer, prompts of words alone are not.
+pub(crate) const MANY: usize = 256;
+
+/// A prompt on its way into a cache, piece by piece: between two pieces its maker can show how far
+/// it is, stop, or let others have a turn.
+///
+/// ```
+/// use janus_llm::LanguageModel;
+/// use janus_runtime::{ModelDir, SessionOptions, TokenId};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # janus_tests::load_library();
+/// # let path = janus_tests::demo_model();
+/// let mut llm = LanguageModel::open(&ModelDir::open(path)?, &SessionOptions::default())?;
+/// let prompt = llm.embed_text(&[TokenId(0), TokenId(9), TokenId(12)])?;
+/// let mut prefill = llm.prefill(prompt)?;
+/// while !prefill.is_complete() {
+///     llm.advance(&mut prefill)?;
+///     println!("{} of {} positions", prefill.done(), prefill.total());
+/// }
+/// assert_eq!(prefill.cache().lengths(), [3]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Prefill {
+    prompt: Embeddings,
+    cache: KvCache,
+    /// Whether the graph for many positions runs it.
+    many: bool,
+}
+
+impl Prefill {
+    /// Positions that are in the cache.
+    pub fn done(&self) -> usize {
+        self.cache.lengths()[0]
+    }
+
+    /// Positions of the prompt.
+    pub fn total(&self) -> usize {
+        self.prompt.positions()
+    }
+
+    /// Whether the whole prompt is in the cache.
+    pub fn is_complete(&self) -> bool {
+        self.done() == self.total()
+    }
+
+    /// Keys and values so far, one row.
+    pub fn cache(&self) -> &KvCache {
+        &self.cache
+    }
+
+    /// Keys and values of the prompt, one row.
+    pub fn into_cache(self) -> KvCache {
+        self.cache
+    }
+}
+
+impl LanguageModel {
+    /// Begins with a prompt of one row. What it has in common with the beginning of a recent one
+    /// is in the cache at once.
+    pub fn prefill(&mut self, prompt: Embeddings) -> Result<Prefill> {
+        let mut cache = self.new_cache(1, prompt.positions().max(1))?;
+        if let Some((known, shared)) = self.prefixes.longest(&prompt) {
+            cache.copy_positions(0, known, 0, shared)?;
+        }
+        let many = prompt.positions() - cache.lengths()[0] >= self.many;
+        Ok(Prefill {
+            prompt,
+            cache,
+            many,
+        })
+    }
+
+    /// From how many new positions on prompts go through the export's graph for many positions, if
+    /// it has one; 256 unless told.
+    pub fn set_prefill_threshold(&mut self, positions: usize) {
+        self.many = positions;
+    }
+
+    /// Runs the next piece; does nothing once the prompt is complete.
+    pub fn advance(&mut self, prefill: &mut Prefill) -> Result<()> {
+        let (done, total) = (prefill.done(), prefill.total());
+        if done == total {
+            return Ok(());
+        }
+        let left = total - done;
+        // Pieces of about one length, as a short one costs nearly as much as a full one.
+        let piece = left.div_ceil(left.div_ceil(PIECE));
+        let embeds = prefill.prompt.slice(done..done + piece);
+        match prefill.many {
+            true => self.forward_many(&embeds, &mut prefill.cache)?,
+            false => self.forward(&embeds, &mut prefill.cache)?,
+        };
+        if prefill.is_complete() && Prefixes::has_room_for(total) {
+            let mut copy = self.new_cache(1, total)?;
+            copy.copy_row(0, &prefill.cache, 0)?;
+            self.prefixes.remember(prefill.prompt.clone(), copy);
+        }
+        Ok(())
+    }
+}
