@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use janus_runtime::manifest::DrawingConfig;
 use serde::Serialize;
 
 use crate::compare::StagePairings;
@@ -58,22 +59,59 @@ pub struct Report {
 /// How long one picture takes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Picture {
-    /// Its tokens.
-    pub tokens: usize,
+    /// What it takes.
+    #[serde(flatten)]
+    pub length: Length,
     /// Seconds from the prompt to the pixels.
     pub seconds: f64,
-    /// Whether it was not drawn: the prompt and the first token, the step in the middle for every
-    /// other token, and the VQ decoder are added up.
+    /// Whether it was not drawn: the prompt, which gives the first of its tokens, a step for every
+    /// other one or for every step of the flow, and the decoder to pixels are added up.
     pub extrapolated: bool,
 }
 
+/// How long the way to a picture is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Length {
+    /// Its image tokens.
+    Tokens(usize),
+    /// Its steps from noise, one velocity each.
+    Steps(usize),
+}
+
+impl Length {
+    fn of(drawing: &DrawingConfig) -> Self {
+        match drawing {
+            DrawingConfig::Tokens(vq) => Self::Tokens(vq.num_tokens()),
+            DrawingConfig::Flow(flow) => Self::Steps(flow.steps),
+        }
+    }
+
+    /// How often the measured step is made.
+    fn steps(self) -> usize {
+        match self {
+            Self::Tokens(tokens) => tokens.saturating_sub(1),
+            Self::Steps(steps) => steps,
+        }
+    }
+}
+
+impl fmt::Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tokens(tokens) => write!(f, "{tokens} tokens"),
+            Self::Steps(steps) => write!(f, "{steps} steps"),
+        }
+    }
+}
+
 impl Report {
-    /// Puts together what was measured by `plan` of a model whose pictures have `tokens` tokens.
+    /// Puts together what was measured by `plan` of a model that draws like `drawing`.
     pub fn new(
         setting: Setting,
         machine: Machine,
         plan: &Plan,
-        tokens: usize,
+        drawing: &DrawingConfig,
         mut stages: Vec<StageMeasurements>,
     ) -> Self {
         if let Some(bandwidth) = machine.read_bandwidth {
@@ -83,7 +121,7 @@ impl Report {
             }
         }
         Self {
-            picture: Picture::of(&stages, tokens),
+            picture: Picture::of(&stages, Length::of(drawing)),
             limits: plan.limits.clone(),
             setting,
             machine,
@@ -93,16 +131,17 @@ impl Report {
 }
 
 impl Picture {
-    fn of(stages: &[StageMeasurements], tokens: usize) -> Option<Self> {
+    fn of(stages: &[StageMeasurements], length: Length) -> Option<Self> {
         let all = stages.iter().flat_map(|stage| &stage.measurements);
         let median = |name: &str| Some(all.clone().find(|m| m.name == name)?.time.median);
         let drawn = median("image.picture");
         let reckoned = || {
-            let steps = tokens.saturating_sub(1) as f64 * median("image.step")?;
-            Some(median("image.prompt")? + steps + median("image.vq_decode")?)
+            let steps = length.steps() as f64 * median("image.step")?;
+            let pixels = median("image.vq_decode").or_else(|| median("image.vae_decode"))?;
+            Some(median("image.prompt")? + steps + pixels)
         };
         Some(Self {
-            tokens,
+            length,
             seconds: drawn.or_else(reckoned)?,
             extrapolated: drawn.is_none(),
         })
@@ -131,12 +170,12 @@ impl fmt::Display for Report {
         write!(f, "\n{table}")?;
         if let Some(picture) = self.picture {
             let Picture {
-                tokens, seconds, ..
+                length, seconds, ..
             } = picture;
-            write!(f, "\na picture of {tokens} tokens takes {seconds:.3} s")?;
+            write!(f, "\na picture of {length} takes {seconds:.3} s")?;
             if picture.extrapolated {
-                let steps = tokens.saturating_sub(1);
-                write!(f, ", extrapolated: prompt + {steps} × step + VQ decode")?;
+                let steps = length.steps();
+                write!(f, ", extrapolated: prompt + {steps} × step + decode")?;
             }
             writeln!(f)?;
         }

@@ -198,7 +198,9 @@ fn of_bench(error: &janus_bench::Error) -> Option<Status> {
     use janus_bench::Error as E;
     match error {
         E::Measure { .. } => None,
-        E::UnknownStage { .. } => Some(Status::Usage),
+        E::UnknownStage { .. } | E::StageMissing { .. } | E::HeadMissing { .. } => {
+            Some(Status::Usage)
+        }
         E::BandwidthBuffer { .. } => Some(Status::Resource),
     }
 }

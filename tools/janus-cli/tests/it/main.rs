@@ -5,6 +5,7 @@
 mod bench;
 mod common;
 mod conversation;
+mod flow;
 mod models;
 mod parts;
 mod pictures;
