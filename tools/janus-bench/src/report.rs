@@ -1,9 +1,11 @@
 //! What is told of a model, or of two.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
 use janus_runtime::manifest::DrawingConfig;
+use janus_runtime::{GraphKind, Placement};
 use serde::Serialize;
 
 use crate::compare::StagePairings;
@@ -13,6 +15,9 @@ use crate::plan::{Limit, Plan};
 use crate::stage::Stage;
 use crate::statistics::Summary;
 use crate::table::Table;
+
+/// What ONNX Runtime calls the CPU.
+const CPU: &str = "CPUExecutionProvider";
 
 /// A model, and how it is run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -37,7 +42,7 @@ pub struct Setting {
 
 /// A model, measured.
 ///
-/// As JSON: `setting`, `machine`, `stages`, `picture` and `limits`. Every stage has its
+/// As JSON: `setting`, `machine`, `stages`, `picture`, `limits` and `nodes`. Every stage has its
 /// `peak_memory` in bytes and its `measurements`, each with a `name` such as `decode.2.decoder`,
 /// its `time` in seconds (`runs`, `median`, `p10`, `p90`), what a run makes, moves and computes
 /// (`tokens`, `bytes`, `operations`), each of these per second by the median, and the
@@ -54,6 +59,8 @@ pub struct Report {
     pub picture: Option<Picture>,
     /// What was measured in a smaller size, and why.
     pub limits: Vec<Limit>,
+    /// How many nodes of each graph that was opened ONNX Runtime put on which provider.
+    pub nodes: BTreeMap<GraphKind, BTreeMap<String, usize>>,
 }
 
 /// How long one picture takes.
@@ -123,10 +130,27 @@ impl Report {
         Self {
             picture: Picture::of(&stages, Length::of(drawing)),
             limits: plan.limits.clone(),
+            nodes: BTreeMap::new(),
             setting,
             machine,
             stages,
         }
+    }
+
+    /// Adds where the nodes of the graphs are.
+    #[must_use]
+    pub fn with_placements(mut self, placements: &BTreeMap<GraphKind, Placement>) -> Self {
+        let counts = |placement: &Placement| {
+            let providers = placement.providers.iter();
+            providers
+                .map(|(name, nodes)| (name.clone(), nodes.len()))
+                .collect()
+        };
+        let graphs = placements.iter();
+        self.nodes = graphs
+            .map(|(&graph, placement)| (graph, counts(placement)))
+            .collect();
+        self
     }
 }
 
@@ -179,7 +203,8 @@ impl fmt::Display for Report {
             }
             writeln!(f)?;
         }
-        fmt_limits(f, &self.limits)
+        fmt_limits(f, &self.limits)?;
+        fmt_nodes(f, &self.nodes)
     }
 }
 
@@ -282,6 +307,25 @@ fn fmt_limits(f: &mut fmt::Formatter<'_>, limits: &[Limit]) -> fmt::Result {
             f,
             "{before}{stage}: {measured} positions in the place of {wanted}, where the context ends"
         )?;
+    }
+    Ok(())
+}
+
+/// Where nodes are, if any is not on the CPU.
+fn fmt_nodes(
+    f: &mut fmt::Formatter<'_>,
+    nodes: &BTreeMap<GraphKind, BTreeMap<String, usize>>,
+) -> fmt::Result {
+    let mut providers = nodes.values().flat_map(BTreeMap::keys);
+    if providers.all(|provider| provider == CPU) {
+        return Ok(());
+    }
+    writeln!(f, "\nnodes")?;
+    for (graph, counts) in nodes {
+        let counts = counts
+            .iter()
+            .map(|(provider, count)| format!("{count} on {provider}"));
+        writeln!(f, "  {graph}: {}", counts.collect::<Vec<_>>().join(", "))?;
     }
     Ok(())
 }

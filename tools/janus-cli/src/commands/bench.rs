@@ -141,7 +141,8 @@ fn report(args: &Args, context: &Context) -> anyhow::Result<Report> {
         measure_bandwidth(&mut machine, setting.threads, &mut bar)?;
     }
     let drawing = &manifest.drawing;
-    Ok(Report::new(setting, machine, &plan, drawing, stages))
+    let report = Report::new(setting, machine, &plan, drawing, stages);
+    Ok(report.with_placements(&model.dir.placements()))
 }
 
 /// Whether anything is measured whose bytes come from this machine's memory.

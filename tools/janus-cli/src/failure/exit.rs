@@ -112,8 +112,9 @@ fn of_runtime(error: &janus_runtime::Error) -> Status {
         | E::LoadLibrary { .. }
         | E::NoLibrary
         | E::LibraryInUse { .. }
-        | E::SetUp { .. } => Status::System,
-        E::Run { .. } | E::Tensor { .. } => Status::Bug,
+        | E::SetUp { .. }
+        | E::Fallback { .. } => Status::System,
+        E::Run { .. } | E::Tensor { .. } | E::Placement { .. } => Status::Bug,
         // The manifest, a graph, or a tensor that somebody handed over.
         _ => Status::Malformed,
     }

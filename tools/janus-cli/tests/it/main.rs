@@ -11,5 +11,6 @@ mod parts;
 mod pictures;
 #[cfg(unix)]
 mod pipes;
+mod providers;
 mod reports;
 mod usage;
