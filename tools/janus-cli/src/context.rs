@@ -20,7 +20,6 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(global: Global) -> Self {
-        listen(&global);
         Self {
             global,
             library: OnceCell::new(),
@@ -111,8 +110,8 @@ impl Context {
 }
 
 /// Sends what is logged to standard error: everything to those who want to know more, otherwise
-/// what the user should know of where graphs run.
-fn listen(global: &Global) {
+/// what the user should know of where graphs run. A process calls this once.
+pub(crate) fn listen(global: &Global) {
     let log = tracing_subscriber::fmt()
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);

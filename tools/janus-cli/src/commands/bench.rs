@@ -250,7 +250,7 @@ impl Versus {
             on: self.compare_on.unwrap_or(global.on),
             threads: self.compare_threads.or(global.threads),
             runtime_library: library.or_else(|| global.runtime_library.clone()),
-            // A process writes one log.
+            // What is told in detail is told by the first side.
             verbose: false,
             ..global.clone()
         }
