@@ -28,7 +28,19 @@ impl Graph {
         provider: ExecutionProvider,
         session: Session,
     ) -> Result<Self> {
+        expect_none_else(kind, &entry.outputs, session.outputs())?;
+        Self::with_more_outputs(kind, entry, provider, session)
+    }
+
+    /// As [`Graph::new`] for a session that may have other outputs too.
+    pub(crate) fn with_more_outputs(
+        kind: GraphKind,
+        entry: GraphEntry,
+        provider: ExecutionProvider,
+        session: Session,
+    ) -> Result<Self> {
         check_signature(kind, &entry.inputs, session.inputs())?;
+        expect_none_else(kind, &entry.inputs, session.inputs())?;
         check_signature(kind, &entry.outputs, session.outputs())?;
         Ok(Self {
             kind,
@@ -165,6 +177,15 @@ fn check_signature(
             });
         }
     }
+    Ok(())
+}
+
+/// Checks that there is nothing but what is expected.
+fn expect_none_else(
+    graph: GraphKind,
+    expected: &[TensorSpec],
+    found: &[ort::value::Outlet],
+) -> Result<()> {
     if let Some(extra) = found
         .iter()
         .find(|o| expected.iter().all(|spec| spec.name != o.name()))

@@ -26,6 +26,45 @@ impl SessionOptions {
 
 /// Opens the graph at `path`.
 pub(crate) fn open(path: &Path, graph: GraphKind, options: &SessionOptions) -> Result<Session> {
+    let mut builder = builder(graph, options)?;
+    opened(builder.commit_from_file(path), graph, options)
+}
+
+/// Opens a graph whose weights lie in `folder`.
+pub(crate) fn open_bytes(
+    bytes: &[u8],
+    folder: &Path,
+    graph: GraphKind,
+    options: &SessionOptions,
+) -> Result<Session> {
+    let folder = std::path::absolute(folder).map_err(|source| Error::ReadFile {
+        path: folder.to_owned(),
+        source,
+    })?;
+    let key = "session.model_external_initializers_file_folder_path";
+    let placed = builder(graph, options)?.with_config_entry(key, folder.to_string_lossy());
+    let mut builder = placed.map_err(|e| Error::SetUp {
+        graph,
+        provider: options.provider,
+        source: e.into(),
+    })?;
+    opened(builder.commit_from_memory(bytes), graph, options)
+}
+
+fn opened(
+    session: ort::Result<Session>,
+    graph: GraphKind,
+    options: &SessionOptions,
+) -> Result<Session> {
+    session.map_err(|source| Error::OpenGraph {
+        graph,
+        provider: options.provider,
+        source,
+    })
+}
+
+/// What every session is built with.
+fn builder(graph: GraphKind, options: &SessionOptions) -> Result<SessionBuilder> {
     let provider = options.provider;
     let environment = environment()?;
     let dispatch = provider.dispatch()?;
@@ -44,13 +83,7 @@ pub(crate) fn open(path: &Path, graph: GraphKind, options: &SessionOptions) -> R
                 source: e.into(),
             })?;
     }
-    builder
-        .commit_from_file(path)
-        .map_err(|source| Error::OpenGraph {
-            graph,
-            provider,
-            source,
-        })
+    Ok(builder)
 }
 
 fn configure(

@@ -43,15 +43,9 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
-    /// A file is not an ONNX graph.
-    #[error("`{}` is not an ONNX graph", path.display())]
-    ParseGraph {
-        /// The file.
-        path: PathBuf,
-        /// What could not be decoded.
-        #[source]
-        source: prost::DecodeError,
-    },
+    /// A graph's file could not be read.
+    #[error(transparent)]
+    Graph(#[from] janus_onnx::Error),
     /// A setting that has no default is not there.
     #[error("`{}`: `{field}` is missing", path.display())]
     MissingField {

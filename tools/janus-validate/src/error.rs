@@ -28,6 +28,9 @@ pub enum Error {
     /// A latent could not be moved or shown.
     #[error(transparent)]
     Flow(#[from] janus_flow::Error),
+    /// A graph's file could not be read.
+    #[error(transparent)]
+    Graph(#[from] janus_onnx::Error),
     /// The file is missing or unreadable.
     #[error("cannot read the tensors of `{}`", path.display())]
     ReadFile {

@@ -130,7 +130,7 @@ pub fn compare_precision(
 }
 
 /// Checks that two exports come from the same files and agree on every size.
-fn expect_same_weights(model: &ModelDir, reference: &ModelDir) -> Result<()> {
+pub(crate) fn expect_same_weights(model: &ModelDir, reference: &ModelDir) -> Result<()> {
     let (a, b) = (model.manifest(), reference.manifest());
     if hashes(a) != hashes(b) {
         return Err(Error::OtherWeights {
