@@ -201,6 +201,20 @@ pub enum Error {
         /// In the file.
         found: String,
     },
+    /// Nodes run elsewhere than was asked for.
+    #[error("graph `{graph}`: {fallen} of {nodes} nodes would not run on {provider}: {first}{}", if *fallen > 5 { ", …" } else { "" })]
+    NotPlaced {
+        /// The graph.
+        graph: GraphKind,
+        /// What was asked for.
+        provider: ExecutionProvider,
+        /// Nodes of the graph.
+        nodes: usize,
+        /// How many of them would run elsewhere.
+        fallen: usize,
+        /// The first of these, with their operators.
+        first: String,
+    },
     /// A tensor handed to a graph does not fit.
     #[error("graph `{graph}`: input `{tensor}` should be {expected}, it is {found}")]
     Input {

@@ -8,8 +8,12 @@ use ort::value::{DynValue, TensorElementType, TensorRef, ValueType};
 use crate::contract::GraphKind;
 use crate::error::{Error, Result};
 use crate::manifest::{Dim, ElementType, GraphEntry, TensorSpec};
+use crate::placement::Placement;
 use crate::provider::ExecutionProvider;
 use crate::tensor::{Input, Output, Outputs};
+
+/// Nodes that an error lists.
+const LISTED: usize = 5;
 
 /// A graph whose inputs and outputs matched the manifest when it was opened.
 #[derive(Debug)]
@@ -17,6 +21,7 @@ pub struct Graph {
     kind: GraphKind,
     entry: GraphEntry,
     provider: ExecutionProvider,
+    placement: Placement,
     pub(crate) session: Session,
 }
 
@@ -46,8 +51,33 @@ impl Graph {
             kind,
             entry,
             provider,
+            placement: Placement::of(&session),
             session,
         })
+    }
+
+    /// Fails if a node runs elsewhere than was asked for.
+    pub(crate) fn expect_placed(self) -> Result<Self> {
+        let fallen: Vec<_> = self
+            .placement
+            .elsewhere(self.provider.runtime_name())
+            .map(|node| format!("`{}` ({})", node.name, node.op_type))
+            .collect();
+        if fallen.is_empty() {
+            return Ok(self);
+        }
+        Err(Error::NotPlaced {
+            graph: self.kind,
+            provider: self.provider,
+            nodes: self.placement.nodes(),
+            fallen: fallen.len(),
+            first: fallen[..fallen.len().min(LISTED)].join(", "),
+        })
+    }
+
+    /// Which nodes run where, as ONNX Runtime recorded it.
+    pub fn placement(&self) -> &Placement {
+        &self.placement
     }
 
     /// Which graph this is.
@@ -71,7 +101,43 @@ impl Graph {
     ///
     /// [`Error::Input`] or [`Error::UnknownTensor`] where the inputs are not those of the graph,
     /// [`Error::Run`] where ONNX Runtime fails.
+    ///
+    /// Several pictures or rows go one by one through a graph whose size is fixed to one.
     pub fn run(&mut self, inputs: &[(&str, Input<'_>)]) -> Result<Outputs> {
+        if self.takes_one() {
+            let count = inputs.iter().filter_map(|(_, input)| input.shape().first());
+            if let Some(&count) = count.max().filter(|count| **count > 1) {
+                return self.run_each(count, inputs);
+            }
+        }
+        self.run_once(inputs)
+    }
+
+    /// Whether every input and output is of one picture or row.
+    fn takes_one(&self) -> bool {
+        let specs = self.entry.inputs.iter().chain(&self.entry.outputs);
+        let mut first = specs.map(|spec| spec.shape.first());
+        first.all(|dim| dim == Some(&Dim::Fixed(1)))
+    }
+
+    /// Runs the graph on each of `count` pictures or rows.
+    fn run_each(&mut self, count: usize, inputs: &[(&str, Input<'_>)]) -> Result<Outputs> {
+        let mut all: Option<Outputs> = None;
+        for row in 0..count {
+            let one = inputs.iter().map(|(name, input)| (*name, input.row(row)));
+            let outputs = self.run_once(&one.collect::<Vec<_>>())?;
+            match &mut all {
+                None => all = Some(outputs),
+                Some(all) => all.append(outputs),
+            }
+        }
+        Ok(all.unwrap_or(Outputs {
+            graph: self.kind,
+            values: BTreeMap::new(),
+        }))
+    }
+
+    fn run_once(&mut self, inputs: &[(&str, Input<'_>)]) -> Result<Outputs> {
         self.check_inputs(inputs)?;
         let mut values = Vec::with_capacity(inputs.len());
         for (name, input) in inputs {

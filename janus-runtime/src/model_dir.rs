@@ -57,7 +57,11 @@ impl ModelDir {
             check_hash(&file, listed)?;
         }
         let session = session::open(&file, kind, options)?;
-        Graph::new(kind, entry, options.provider, session)
+        let graph = Graph::new(kind, entry, options.provider, session)?;
+        match options.allow_fallback {
+            true => Ok(graph),
+            false => graph.expect_placed(),
+        }
     }
 
     /// Opens a graph in other words: `bytes` take the place of its file, its weights stay where they

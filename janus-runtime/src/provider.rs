@@ -74,6 +74,20 @@ impl ExecutionProvider {
         Ok(Some(dispatch.error_on_failure()))
     }
 
+    /// The name that ONNX Runtime has for it.
+    pub fn runtime_name(self) -> &'static str {
+        use ep::ExecutionProvider as _;
+        match self {
+            Self::Cpu => ep::CPU::NAME,
+            Self::Cuda { .. } => ep::CUDA::NAME,
+            Self::TensorRt { .. } => ep::TensorRT::NAME,
+            Self::DirectMl { .. } => ep::DirectML::NAME,
+            Self::CoreMl => ep::CoreML::NAME,
+            Self::OpenVino => ep::OpenVINO::NAME,
+            Self::WebGpu => ep::WebGPU::NAME,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",

@@ -15,12 +15,18 @@ use crate::provider::ExecutionProvider;
 pub struct SessionOptions {
     /// Where they run.
     pub provider: ExecutionProvider,
+    /// Whether nodes that the provider does not have may run on the CPU. Which ones do is in
+    /// [`Graph::placement`](crate::Graph::placement).
+    pub allow_fallback: bool,
 }
 
 impl SessionOptions {
     /// Graphs run on `provider`.
     pub fn on(provider: ExecutionProvider) -> Self {
-        Self { provider }
+        Self {
+            provider,
+            allow_fallback: false,
+        }
     }
 }
 
@@ -94,6 +100,7 @@ fn configure(
         .with_optimization_level(GraphOptimizationLevel::All)?
         // Sequence lengths differ from run to run, which a remembered memory plan does not suit.
         .with_memory_pattern(false)?
+        .with_config_entry("session.record_ep_graph_assignment_info", "1")?
         // Weights would otherwise grow the arena, which never gives memory back.
         .with_config_entry("session.use_device_allocator_for_initializers", "1")?;
     if options.provider == ExecutionProvider::Cpu {

@@ -44,8 +44,17 @@ pub(crate) struct Global {
     /// Where graphs run: cpu, cuda, tensorrt, directml, coreml, openvino or webgpu; cuda:1 is the second
     ///
     /// What is asked for is used, or the command fails: there is no silent move to the CPU.
-    #[arg(long, global = true, value_name = "PROVIDER", default_value = "cpu")]
+    #[arg(
+        long,
+        visible_alias = "provider",
+        global = true,
+        value_name = "PROVIDER",
+        default_value = "cpu"
+    )]
     pub(crate) on: ExecutionProvider,
+    /// Run on the CPU what the provider does not have, rather than fail, and tell which nodes
+    #[arg(long, global = true)]
+    pub(crate) allow_fallback: bool,
     /// Threads that one operator may use [default: all cores]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
@@ -94,7 +103,7 @@ pub(crate) enum Command {
     Inspect(commands::inspect::Args),
     Convert(commands::convert::Args),
     Synth(commands::synth::Args),
-    /// Compare an export with a reference's numbers
+    /// Check an export, and compare it with a reference's numbers
     Validate(commands::validate::Args),
     Eval(commands::eval::Args),
     Bench(commands::bench::Args),

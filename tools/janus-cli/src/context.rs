@@ -36,7 +36,10 @@ impl Context {
     /// How graphs are opened. The library is loaded, and fetched before that where there is none.
     pub(crate) fn session_options(&self) -> anyhow::Result<SessionOptions> {
         self.load_library()?;
-        Ok(SessionOptions::on(self.global.on))
+        Ok(SessionOptions {
+            provider: self.global.on,
+            allow_fallback: self.global.allow_fallback,
+        })
     }
 
     /// The ONNX Runtime library, loaded.

@@ -207,6 +207,14 @@ pub enum Error {
         /// What the recipe says.
         format: String,
     },
+    /// A recipe asks for what the standard's operators do not have.
+    #[error("the recipe stores `{module}` as {format}; for this target it can be fp32 or fp16")]
+    RecipeOperators {
+        /// The module with the weight.
+        module: String,
+        /// What the recipe says.
+        format: String,
+    },
     /// A rule of a recipe is for no weight.
     #[error("the recipe's rule for `{place}` is for no weight of this model")]
     RecipeUnused {

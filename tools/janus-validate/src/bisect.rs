@@ -27,7 +27,7 @@ const NAMED_EXTENT: u64 = 8;
 ///
 /// Values are paired by their names, so both have to come from the same converter. The inputs are a
 /// synthetic picture, ids and codes over the whole vocabularies, and what the reference's graphs make
-/// of them. `progress` is told each graph, and may stop it.
+/// of them. `options` are the model's and the reference's. `progress` is told each graph, and may stop it.
 ///
 /// # Errors
 ///
@@ -37,7 +37,7 @@ const NAMED_EXTENT: u64 = 8;
 pub fn bisect(
     model: &ModelDir,
     reference: &ModelDir,
-    options: &SessionOptions,
+    options: [&SessionOptions; 2],
     progress: &mut dyn FnMut(GraphKind) -> ControlFlow<()>,
 ) -> Result<BisectReport> {
     expect_same_weights(model, reference)?;
@@ -56,7 +56,7 @@ pub fn bisect(
             }
             None => not_compared.push(kind),
         }
-        probe.run(reference, kind, options)?;
+        probe.run(reference, kind, options[1])?;
     }
     Ok(BisectReport {
         tolerance,
@@ -115,7 +115,7 @@ impl<'a> Pair<'a> {
     fn follow(
         &self,
         inputs: &Inputs,
-        options: &SessionOptions,
+        options: [&SessionOptions; 2],
         tolerance: f64,
     ) -> Result<BisectRow> {
         let shared = self.shared();
@@ -174,9 +174,9 @@ impl<'a> Pair<'a> {
         &self,
         values: &[ValueInfo],
         inputs: &Inputs,
-        options: &SessionOptions,
+        options: [&SessionOptions; 2],
     ) -> Result<[BTreeMap<String, Output>; 2]> {
-        let run = |side: &Side<'_>| -> Result<_> {
+        let run = |side: &Side<'_>, options| -> Result<_> {
             let outputs = &side.model.graph().output;
             let is_new = |value: &&ValueInfo| outputs.iter().all(|it| it.name() != value.name());
             let added: Vec<_> = values.iter().filter(is_new).cloned().collect();
@@ -184,7 +184,8 @@ impl<'a> Pair<'a> {
             Ok(graph.run(&borrowed(inputs))?.into_values())
         };
         // One at a time: the weights of a large model are in memory once.
-        Ok([run(&self.sides[0])?, run(&self.sides[1])?])
+        let [model, reference] = &self.sides;
+        Ok([run(model, options[0])?, run(reference, options[1])?])
     }
 }
 

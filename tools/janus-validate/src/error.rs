@@ -175,6 +175,14 @@ pub enum Error {
         /// Which part of the manifests.
         field: &'static str,
     },
+    /// Nothing is known of a provider's kernels.
+    #[error(
+        "there is no table of the kernels of {provider}: what it runs is known when it opens a graph"
+    )]
+    NoKernelTable {
+        /// The provider.
+        provider: String,
+    },
     /// There is nothing to make sequences from.
     #[error("there are no {what} to compare with")]
     NoMaterial {

@@ -71,7 +71,7 @@
 //! let report = compare_precision(
 //!     &model,
 //!     &reference,
-//!     &SessionOptions::default(),
+//!     [&SessionOptions::default(); 2],
 //!     &Material::generic(),
 //!     &PrecisionOptions { positions: 16, seed: 0 },
 //!     &mut |_| ControlFlow::Continue(()),
@@ -87,6 +87,7 @@ mod compare;
 mod error;
 mod flow;
 mod formula;
+mod placement;
 mod precision;
 mod probe;
 mod report;
@@ -101,6 +102,7 @@ use janus_runtime::{ModelDir, SessionOptions};
 
 pub use bisect::{BisectReport, BisectRow, Departure, WeightDifference, bisect};
 pub use error::{Error, Result};
+pub use placement::{GraphPlacement, Leaving, PlacementReport, check_placement, record_placement};
 pub use precision::{
     DistributionRow, Divergence, GraphDifference, GraphRow, Head, Limits, Material,
     PrecisionOptions, PrecisionProgress, PrecisionReport, Shown, Stage, compare_precision,

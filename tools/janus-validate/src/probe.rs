@@ -73,10 +73,6 @@ impl Probe {
             // Pictures that were decoded are no better than those that were given.
             self.at_hand.entry(name).or_insert(output);
         }
-        // The language model reads what the last embedding gave, the heads what it gave.
-        if kind == GraphKind::EmbedTokens {
-            self.at_hand.remove(tensors::HIDDEN_STATES);
-        }
         Ok(())
     }
 

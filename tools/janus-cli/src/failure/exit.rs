@@ -112,6 +112,7 @@ fn of_runtime(error: &janus_runtime::Error) -> Status {
         | E::LoadLibrary { .. }
         | E::NoLibrary
         | E::LibraryInUse { .. }
+        | E::NotPlaced { .. }
         | E::SetUp { .. } => Status::System,
         E::Run { .. } | E::Tensor { .. } => Status::Bug,
         // The manifest, a graph, or a tensor that somebody handed over.
@@ -238,6 +239,7 @@ fn of_validate(error: &janus_validate::Error) -> Status {
         E::ReadFile { source, .. } => of_io(source),
         E::WriteFile { .. } => Status::System,
         E::FileTooLarge { .. } => Status::Refused,
+        E::NoKernelTable { .. } => Status::Usage,
         _ => Status::Malformed,
     }
 }

@@ -52,6 +52,10 @@ fn of_runtime(error: &janus_runtime::Error) -> Option<String> {
                  `--on cpu` runs everywhere"
             ));
         }
+        E::NotPlaced { .. } => {
+            "`janus convert CHECKPOINT OUT --target` writes graphs for a provider; \
+             --allow-fallback runs these nodes on the CPU"
+        }
         E::LoadLibrary { .. } | E::SetUp { .. } => {
             "`janus doctor` tells which library is used and what is missing"
         }
