@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use janus_runtime::manifest::DType;
-use janus_runtime::{ExecutionProvider, ModelDir, SessionOptions};
+use janus_runtime::{Error, ExecutionProvider, ModelDir, SessionOptions};
 use janus_tests::{
     data, demo_checkpoint, demo_model_in, load_library, standard_model, tiny_flow, tiny_model,
 };
@@ -51,19 +51,11 @@ fn the_cpu_runs_what_its_table_says() {
             let record = graph.placement();
             let elsewhere = record.elsewhere("CPUExecutionProvider").count();
             assert_eq!((elsewhere, record.nodes() > 0), (0, true), "{record}");
-            // Optimisers fuse and fold nodes; most keep their names.
-            let file = janus_onnx::read(&path.join(&graph.entry().file)).unwrap();
-            let names: BTreeSet<_> = file.graph().node.iter().map(|it| it.name()).collect();
-            let nodes = record.providers.iter().flat_map(|it| &it.nodes);
-            let kept = nodes
-                .filter(|node| names.contains(node.name.as_str()))
-                .count();
-            assert!(2 * kept >= record.nodes(), "{kept} of {}", record.nodes());
         }
     }
 }
 
-/// 16-bit products have no kernel on the CPU: the runtime puts casts around them.
+/// Products in bfloat16 have no kernel on the CPU: the runtime refuses them too.
 #[test]
 fn what_the_table_lacks_the_runtime_does_not_run() {
     use janus_onnx::proto::DataType;
@@ -75,7 +67,7 @@ fn what_the_table_lacks_the_runtime_does_not_run() {
         let entry = entry.unwrap();
         std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
     }
-    // The cast of the head's weight goes, and its input becomes 16 bits wide.
+    // The cast of the head's weight goes, and everything becomes bfloat16.
     let path = folder.path().join("lm_head.onnx");
     let mut file = janus_onnx::read(&path).unwrap();
     let graph = file.graph.as_mut().unwrap();
@@ -99,7 +91,10 @@ fn what_the_table_lacks_the_runtime_does_not_run() {
     let values = graph.input.iter_mut().chain(&mut graph.output);
     for value in values.chain(&mut graph.value_info) {
         let tensor = value.r#type.as_mut().unwrap().tensor_type.as_mut().unwrap();
-        tensor.elem_type = Some(DataType::Float16 as i32);
+        tensor.elem_type = Some(DataType::Bfloat16 as i32);
+    }
+    for weight in &mut graph.initializer {
+        weight.data_type = Some(DataType::Bfloat16 as i32);
     }
     std::fs::write(&path, file.encode_to_vec()).unwrap();
     let bytes = std::fs::read(&path).unwrap();
@@ -107,9 +102,6 @@ fn what_the_table_lacks_the_runtime_does_not_run() {
     let mut text: serde_json::Value =
         serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
     text["files"]["lm_head.onnx"]["bytes"] = bytes.len().into();
-    for edge in ["inputs", "outputs"] {
-        text["graphs"]["lm_head"][edge][0]["dtype"] = "f16".into();
-    }
     std::fs::write(&manifest, text.to_string()).unwrap();
 
     let model = ModelDir::open(folder.path()).unwrap();
@@ -126,13 +118,10 @@ fn what_the_table_lacks_the_runtime_does_not_run() {
     );
     assert_eq!(
         head.leaving[0].reason,
-        "there is no kernel for inputs f16, f16"
+        "there is no kernel for inputs bf16, bf16"
     );
     let opened = model.altered_graph(head.graph, &bytes, &SessionOptions::default());
-    let opened = opened.unwrap();
-    let nodes = opened.placement().providers.iter().flat_map(|it| &it.nodes);
-    let operators: Vec<_> = nodes.map(|node| node.op_type.as_str()).collect();
-    assert!(operators.contains(&"Cast"), "{operators:?}");
+    assert!(matches!(opened, Err(Error::OpenGraph { .. })), "{opened:?}");
 }
 
 #[test]

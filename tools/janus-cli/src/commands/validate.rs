@@ -26,7 +26,7 @@ use crate::{interrupt, output};
 
 const EXAMPLES: &str = "\
 Examples:
-  janus validate models/janus-pro-1b                   its files, graphs and weights, without running it
+  janus validate models/janus-pro-1b                   the files alone, without running it
   janus validate models/janus-pro-1b --golden golden.safetensors
   janus validate models/janus-pro-1b-fp16 --golden golden.safetensors --tolerance 1e-3 --json
   janus validate models/janus-pro-1b-fp16 --compare-with models/janus-pro-1b
@@ -34,9 +34,9 @@ Examples:
   janus validate models/mine-coreml --provider coreml
   janus validate models/mine --compare-with models/janus-pro-1b --bisect
 
-Every file is read and hashed; every graph is checked: operators, values, types, shapes, inputs and outputs
-against the manifest, and the place and checksum of each weight. A fault is told with the name of what
-has it, and ends the validation.
+Every file is read and hashed; every graph is checked: operators, values, types, shapes, inputs and
+outputs against the manifest, and the place and checksum of each weight. A fault is told with the name
+of what has it, and ends the validation.
 
 The golden file has inputs, and outputs that a reference implementation computed from them:
   pixel_values                          image_embeds
@@ -56,16 +56,17 @@ model's, t is the token that the reference drew:
   |Δ log p|    mean of |ln Q(t) − ln P(t)|
   top-1        share of positions where both find the same token most probable
   clear top-1  the same where P of that token is at least twice that of any other
-With --bisect each graph runs alone on both sides, and the values between its nodes are compared in
-order: told is the first node whose output departs by more than the limit, and which of its weights differ.
-
-With --on, or --provider, it is told which nodes that provider has kernels for, by tables that need neither it
-nor its device; every matrix product, convolution and attention should be among them. OpenVINO and WebGPU
-have no such table: their library opens the graphs, and its record is told.
-
 Image tokens are predicted by the row that has the prompt (conditional), and after guidance. Each graph
 is also run alone on what the reference's graphs hand on: told is the relative error, as above, or
 the share of image tokens that are equal.
+
+With --bisect each graph runs alone on both sides, and the values between its nodes are compared in
+order: told is the first node whose output departs by more than the limit, and which of its weights
+differ.
+
+With --on, or --provider, it is told which nodes that provider has kernels for, by tables that need
+neither it nor its device; every matrix product, convolution and attention should be among them.
+OpenVINO and WebGPU have no such table: their library opens the graphs, and its record is told.
 
 Exit status 6: something is wrong, or beyond the tolerance or the limits of the model's precision.";
 
