@@ -24,6 +24,12 @@ pub enum Error {
         /// The shape it should have.
         expected: String,
     },
+    /// A graph gave no keys or values of the size of the cache.
+    #[error("the transformer gave no `{tensor}` that fits the cache")]
+    NoKeysOrValues {
+        /// The tensor.
+        tensor: String,
+    },
     /// A sequence would not fit into the cache.
     #[error("row {row} would have {needed} positions; the cache holds {capacity}")]
     CacheFull {

@@ -12,13 +12,13 @@ use crate::error::{Error, Result};
 /// so a row is cut back by setting its length.
 #[derive(Debug)]
 pub struct KvCache {
-    residents: Residents,
+    pub(crate) residents: Residents,
     /// The graphs that have worked on it.
     bindings: Vec<(GraphKind, Binding)>,
     pub(crate) lengths: Vec<usize>,
     capacity: usize,
-    kv_heads: usize,
-    head_dim: usize,
+    pub(crate) kv_heads: usize,
+    pub(crate) head_dim: usize,
 }
 
 impl KvCache {

@@ -34,6 +34,7 @@
 
 mod embeddings;
 mod error;
+mod fixed;
 mod kv_cache;
 mod logits;
 mod model;

@@ -9,6 +9,7 @@ use ndarray::{Array1, Array2, ArrayD, Dimension, Ix3, arr0};
 
 use crate::embeddings::{Embeddings, HiddenStates};
 use crate::error::{Error, Result};
+use crate::fixed;
 use crate::kv_cache::KvCache;
 use crate::logits::Logits;
 use crate::prefill::MANY;
@@ -47,6 +48,8 @@ pub struct LanguageModel {
     lm_head: LazyGraph,
     image: Option<ImageVocabulary>,
     config: LanguageConfig,
+    /// Whether the graphs of the transformer are for one row and so many positions.
+    fixed: bool,
     pub(crate) prefixes: Prefixes,
     /// New positions of a prompt from which on `prefill` runs it.
     pub(crate) many: usize,
@@ -79,6 +82,7 @@ impl LanguageModel {
             lm_head: lazy(GraphKind::LmHead)?,
             image,
             config: model.manifest().language.clone(),
+            fixed: fixed::is_fixed(model),
             prefixes: Prefixes::default(),
             many: MANY,
         })
@@ -119,7 +123,12 @@ impl LanguageModel {
 
     /// An empty cache for `rows` sequences of up to `capacity` positions.
     pub fn new_cache(&self, rows: usize, capacity: usize) -> Result<KvCache> {
-        KvCache::new(&self.config, rows, capacity)
+        let context_length = self.config.context_length;
+        match self.fixed && (1..=context_length).contains(&capacity) {
+            // Its graphs read caches of one size.
+            true => KvCache::new(&self.config, rows, context_length),
+            false => KvCache::new(&self.config, rows, capacity),
+        }
     }
 
     /// Embeds text, one row: `[1, ids, hidden]`.
@@ -172,7 +181,27 @@ impl LanguageModel {
     /// fit the cache, which is then unchanged.
     pub fn forward(&mut self, embeds: &Embeddings, cache: &mut KvCache) -> Result<HiddenStates> {
         let starts = cache.lengths.clone();
-        extend(self.decoder.get()?, embeds, &starts, cache)
+        let many = self.fixed && embeds.positions() > 1;
+        self.extend(many, embeds, &starts, cache)
+    }
+
+    /// Runs the transformer by its graph for many positions, if it has one and there are `many`.
+    fn extend(
+        &mut self,
+        many: bool,
+        embeds: &Embeddings,
+        starts: &[usize],
+        cache: &mut KvCache,
+    ) -> Result<HiddenStates> {
+        check_fit(embeds.rows(), embeds.positions(), cache, self.fixed)?;
+        let graph = match &mut self.prefill {
+            Some(prefill) if many => prefill,
+            _ => &mut self.decoder,
+        };
+        match self.fixed {
+            true => fixed::extend(graph.get()?, embeds, starts, cache, &self.config),
+            false => extend(graph.get()?, embeds, starts, cache),
+        }
     }
 
     /// As [`LanguageModel::forward`] for a single row whose new positions are numbered from
@@ -200,12 +229,12 @@ impl LanguageModel {
                 limit,
             });
         }
-        let graph = match &mut self.prefill {
-            Some(prefill) if embeds.positions() >= self.many && embeds.rows() == 1 => prefill,
-            _ => &mut self.decoder,
+        let many = match self.fixed {
+            true => embeds.positions() > 1,
+            false => embeds.positions() >= self.many && embeds.rows() == 1,
         };
         let starts = vec![position; cache.rows()];
-        extend(graph.get()?, embeds, &starts, cache)
+        self.extend(many, embeds, &starts, cache)
     }
 
     /// As [`LanguageModel::forward`] for a single row, by the graph for many positions if the
@@ -215,9 +244,8 @@ impl LanguageModel {
         embeds: &Embeddings,
         cache: &mut KvCache,
     ) -> Result<HiddenStates> {
-        let graph = self.prefill.as_mut().unwrap_or(&mut self.decoder);
         let starts = cache.lengths.clone();
-        extend(graph.get()?, embeds, &starts, cache)
+        self.extend(true, embeds, &starts, cache)
     }
 
     /// Scores of the next text token for each row of `hidden [rows, hidden]`.
@@ -250,7 +278,6 @@ fn extend(
     cache: &mut KvCache,
 ) -> Result<HiddenStates> {
     let (rows, new) = (embeds.rows(), embeds.positions());
-    check_fit(rows, new, cache)?;
     let positions = Array2::from_shape_fn((rows, new), |(row, i)| (starts[row] + i) as i64);
     let last = cache.lengths.iter().map(|past| (past + new - 1) as i32);
     let seqlens: Array1<_> = last.collect();
@@ -282,7 +309,8 @@ fn extend(
     Ok(hidden)
 }
 
-fn check_fit(rows: usize, new: usize, cache: &KvCache) -> Result<()> {
+/// Checks that new positions fit the cache, and that they can be run: row by row anything can.
+fn check_fit(rows: usize, new: usize, cache: &KvCache, row_by_row: bool) -> Result<()> {
     if rows != cache.rows() || new == 0 {
         return Err(Error::Rows {
             found: rows,
@@ -298,7 +326,7 @@ fn check_fit(rows: usize, new: usize, cache: &KvCache) -> Result<()> {
             });
         }
     }
-    if new > 1 && rows > 1 && cache.lengths.iter().any(|&past| past > 0) {
+    if !row_by_row && new > 1 && rows > 1 && cache.lengths.iter().any(|&past| past > 0) {
         return Err(Error::RaggedChunk {
             positions: new,
             rows,

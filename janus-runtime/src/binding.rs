@@ -55,6 +55,24 @@ impl Residents {
         self.tensors.is_empty()
     }
 
+    /// Name under which graphs read the tensor at `index`.
+    ///
+    /// # Panics
+    ///
+    /// Where there are not so many.
+    pub fn input(&self, index: usize) -> &str {
+        &self.residents[index].input
+    }
+
+    /// Name under which graphs write the tensor at `index`.
+    ///
+    /// # Panics
+    ///
+    /// Where there are not so many.
+    pub fn output(&self, index: usize) -> &str {
+        &self.residents[index].output
+    }
+
     /// The elements of the tensor at `index`, in row-major order.
     ///
     /// # Panics

@@ -134,6 +134,15 @@ pub mod tensors {
     pub const SEQLENS_K: &str = "seqlens_k";
     /// The longest row after this step, a 32-bit scalar.
     pub const TOTAL_SEQUENCE_LENGTH: &str = "total_sequence_length";
+    /// Cosines of the angles of every input position, `[1, 1, s, d / 2]`; in graphs of the
+    /// standard's operators.
+    pub const ROTARY_COS: &str = "rotary_cos";
+    /// Their sines.
+    pub const ROTARY_SIN: &str = "rotary_sin";
+    /// What is added to the scores of attention, `[1, 1, s, capacity + s]`: 0 where a new position
+    /// sees one of the cache, or a new one, and a large negative number elsewhere; in graphs of the
+    /// standard's operators.
+    pub const ATTENTION_MASK: &str = "attention_mask";
     /// Scores over a vocabulary, `[b, vocabulary]`.
     pub const LOGITS: &str = "logits";
     /// Codebook indices, 64-bit.

@@ -8,6 +8,7 @@ use ort::value::{DynValue, TensorElementType, TensorRef, ValueType};
 use crate::contract::GraphKind;
 use crate::error::{Error, Result};
 use crate::manifest::{Dim, ElementType, GraphEntry, TensorSpec};
+use crate::placement::Placement;
 use crate::provider::ExecutionProvider;
 use crate::tensor::{Input, Output, Outputs};
 
@@ -17,6 +18,7 @@ pub struct Graph {
     kind: GraphKind,
     entry: GraphEntry,
     provider: ExecutionProvider,
+    placement: Placement,
     pub(crate) session: Session,
 }
 
@@ -27,15 +29,35 @@ impl Graph {
         entry: GraphEntry,
         provider: ExecutionProvider,
         session: Session,
+        placement: Placement,
+    ) -> Result<Self> {
+        expect_none_else(kind, &entry.outputs, session.outputs())?;
+        Self::with_more_outputs(kind, entry, provider, session, placement)
+    }
+
+    /// As [`Graph::new`] for a session that may have other outputs too.
+    pub(crate) fn with_more_outputs(
+        kind: GraphKind,
+        entry: GraphEntry,
+        provider: ExecutionProvider,
+        session: Session,
+        placement: Placement,
     ) -> Result<Self> {
         check_signature(kind, &entry.inputs, session.inputs())?;
+        expect_none_else(kind, &entry.inputs, session.inputs())?;
         check_signature(kind, &entry.outputs, session.outputs())?;
         Ok(Self {
             kind,
             entry,
             provider,
+            placement,
             session,
         })
+    }
+
+    /// Which nodes run where, as ONNX Runtime recorded it.
+    pub fn placement(&self) -> &Placement {
+        &self.placement
     }
 
     /// Which graph this is.
@@ -59,7 +81,43 @@ impl Graph {
     ///
     /// [`Error::Input`] or [`Error::UnknownTensor`] where the inputs are not those of the graph,
     /// [`Error::Run`] where ONNX Runtime fails.
+    ///
+    /// Several pictures or rows go one by one through a graph whose size is fixed to one.
     pub fn run(&mut self, inputs: &[(&str, Input<'_>)]) -> Result<Outputs> {
+        if self.takes_one() {
+            let count = inputs.iter().filter_map(|(_, input)| input.shape().first());
+            if let Some(&count) = count.max().filter(|count| **count > 1) {
+                return self.run_each(count, inputs);
+            }
+        }
+        self.run_once(inputs)
+    }
+
+    /// Whether every input and output is of one picture or row.
+    fn takes_one(&self) -> bool {
+        let specs = self.entry.inputs.iter().chain(&self.entry.outputs);
+        let mut first = specs.map(|spec| spec.shape.first());
+        first.all(|dim| dim == Some(&Dim::Fixed(1)))
+    }
+
+    /// Runs the graph on each of `count` pictures or rows.
+    fn run_each(&mut self, count: usize, inputs: &[(&str, Input<'_>)]) -> Result<Outputs> {
+        let mut all: Option<Outputs> = None;
+        for row in 0..count {
+            let one = inputs.iter().map(|(name, input)| (*name, input.row(row)));
+            let outputs = self.run_once(&one.collect::<Vec<_>>())?;
+            match &mut all {
+                None => all = Some(outputs),
+                Some(all) => all.append(outputs),
+            }
+        }
+        Ok(all.unwrap_or(Outputs {
+            graph: self.kind,
+            values: BTreeMap::new(),
+        }))
+    }
+
+    fn run_once(&mut self, inputs: &[(&str, Input<'_>)]) -> Result<Outputs> {
         self.check_inputs(inputs)?;
         let mut values = Vec::with_capacity(inputs.len());
         for (name, input) in inputs {
@@ -165,6 +223,15 @@ fn check_signature(
             });
         }
     }
+    Ok(())
+}
+
+/// Checks that there is nothing but what is expected.
+fn expect_none_else(
+    graph: GraphKind,
+    expected: &[TensorSpec],
+    found: &[ort::value::Outlet],
+) -> Result<()> {
     if let Some(extra) = found
         .iter()
         .find(|o| expected.iter().all(|spec| spec.name != o.name()))

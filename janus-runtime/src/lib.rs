@@ -42,7 +42,7 @@ pub use lazy::LazyGraph;
 pub use library::{LibraryOptions, library_info, library_path, library_providers, load_library};
 pub use manifest::Manifest;
 pub use model_dir::ModelDir;
-pub use placement::Placement;
+pub use placement::{PlacedNode, Placement};
 pub use provider::ExecutionProvider;
 pub use session::SessionOptions;
 pub use tensor::{Input, Output, Outputs};

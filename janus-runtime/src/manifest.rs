@@ -103,6 +103,29 @@ pub struct Converter {
     pub opset: u32,
     /// Precision of the weights.
     pub dtype: DType,
+    /// Which operators the graphs are made of.
+    #[serde(default, skip_serializing_if = "Operators::is_fused")]
+    pub operators: Operators,
+}
+
+/// Which operators graphs are made of. An execution provider has one set or the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operators {
+    /// Those of the standard and ONNX Runtime's own, which do attention and norms in one; sizes may
+    /// differ from run to run, and the cache is extended in place.
+    #[default]
+    Fused,
+    /// Those of the standard alone, and one fixed size: a single picture, a single row, as many
+    /// positions as the graph is for. The transformer gives the new keys and values, and whoever runs
+    /// it keeps the cache.
+    Standard,
+}
+
+impl Operators {
+    fn is_fused(&self) -> bool {
+        *self == Self::Fused
+    }
 }
 
 /// Precision of the weights, as the command line spells it.

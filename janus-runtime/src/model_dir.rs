@@ -80,8 +80,25 @@ impl ModelDir {
         }
         let (session, placement) = session::open(&file, kind, options)?;
         let mut placements = placements.lock().unwrap_or_else(PoisonError::into_inner);
-        placements.insert(kind, placement);
-        Graph::new(kind, entry, options.provider, session)
+        placements.insert(kind, placement.clone());
+        Graph::new(kind, entry, options.provider, session, placement)
+    }
+
+    /// Opens a graph in other words: `bytes` take the place of its file, its weights stay where they
+    /// are. It has the inputs and outputs of the manifest, and may have more outputs.
+    ///
+    /// # Errors
+    ///
+    /// As [`ModelDir::graph`], but nothing is compared with a hash.
+    pub fn altered_graph(
+        &self,
+        kind: GraphKind,
+        bytes: &[u8],
+        options: &SessionOptions,
+    ) -> Result<Graph> {
+        let entry = self.entry(kind)?.clone();
+        let (session, placement) = session::open_bytes(bytes, self.path(), kind, options)?;
+        Graph::with_more_outputs(kind, entry, options.provider, session, placement)
     }
 
     /// A graph that is opened when it is first needed.
@@ -107,10 +124,18 @@ impl ModelDir {
     /// `progress` is told the bytes of each file that has been read.
     pub fn verify(&self, mut progress: impl FnMut(u64)) -> Result<()> {
         for (name, entry) in &self.0.manifest.files {
-            check_hash(&self.0.path.join(name), entry)?;
+            self.verify_file(name)?;
             progress(entry.bytes);
         }
         Ok(())
+    }
+
+    /// Reads a file and compares its SHA-256 with the manifest, if it lists it.
+    pub fn verify_file(&self, name: &str) -> Result<()> {
+        match self.0.manifest.files.get(name) {
+            Some(entry) => check_hash(&self.0.path.join(name), entry),
+            None => Ok(()),
+        }
     }
 }
 

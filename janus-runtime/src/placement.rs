@@ -57,14 +57,33 @@ pub struct Placement {
 pub struct PlacedNode {
     /// Its name.
     pub name: String,
-    /// Its operator; with its domain before it, where that is not ONNX's own.
-    pub operator: String,
+    /// The domain of its operator; empty for ONNX's own.
+    pub domain: String,
+    /// Its operator.
+    pub op_type: String,
+}
+
+/// Its operator, with the domain before it where that is not ONNX's own.
+impl fmt::Display for PlacedNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.domain.as_str() {
+            "" => f.write_str(&self.op_type),
+            domain => write!(f, "{domain}.{}", self.op_type),
+        }
+    }
 }
 
 impl Placement {
     /// How many nodes `provider` runs.
     pub fn count(&self, provider: ExecutionProvider) -> usize {
-        self.providers.get(provider.ort_name()).map_or(0, Vec::len)
+        self.providers
+            .get(provider.runtime_name())
+            .map_or(0, Vec::len)
+    }
+
+    /// How many nodes there are.
+    pub fn nodes(&self) -> usize {
+        self.providers.values().map(Vec::len).sum()
     }
 
     /// Nodes that run elsewhere although `provider` was asked for, but for those that are the
@@ -80,7 +99,7 @@ impl Placement {
         others
             .filter(move |(name, _)| {
                 let name = name.as_str();
-                name != provider.ort_name() && !provider.also_runs_on().contains(&name)
+                name != provider.runtime_name() && !provider.also_runs_on().contains(&name)
             })
             .flat_map(|(_, nodes)| nodes)
     }
@@ -110,12 +129,12 @@ impl Placement {
 
 /// Operators and how often each is there, the most frequent first: `MatMul (96), Softmax (24)`.
 pub fn operators<'a>(nodes: impl IntoIterator<Item = &'a PlacedNode>) -> String {
-    let mut counts = BTreeMap::<&str, usize>::new();
+    let mut counts = BTreeMap::<_, usize>::new();
     for node in nodes {
-        *counts.entry(&node.operator).or_default() += 1;
+        *counts.entry(node.to_string()).or_default() += 1;
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
-    counts.sort_by_key(|&(operator, count)| (std::cmp::Reverse(count), operator));
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let told = counts
         .iter()
         .map(|(operator, count)| format!("{operator} ({count})"));
@@ -124,7 +143,7 @@ pub fn operators<'a>(nodes: impl IntoIterator<Item = &'a PlacedNode>) -> String 
 
 impl PlacedNode {
     fn is_for_the_host(&self) -> bool {
-        HOST_OPERATORS.contains(&self.operator.as_str())
+        self.domain.is_empty() && HOST_OPERATORS.contains(&self.op_type.as_str())
     }
 }
 
@@ -201,18 +220,23 @@ mod record {
     /// The session that `node` belongs to lives.
     unsafe fn node(api: &OrtApi, node: *const OrtEpAssignedNode) -> ort::Result<PlacedNode> {
         // SAFETY: the caller's promise.
-        let (name, domain, operator) = unsafe {
+        let (name, domain, op_type) = unsafe {
             (
                 text(api.EpAssignedNode_GetName, node)?,
                 text(api.EpAssignedNode_GetDomain, node)?,
                 text(api.EpAssignedNode_GetOperatorType, node)?,
             )
         };
-        let operator = match domain.as_str() {
-            "" | "ai.onnx" => operator,
-            domain => format!("{domain}.{operator}"),
+        let domain = if domain == "ai.onnx" {
+            String::new()
+        } else {
+            domain
         };
-        Ok(PlacedNode { name, operator })
+        Ok(PlacedNode {
+            name,
+            domain,
+            op_type,
+        })
     }
 
     type Getter<T> = unsafe extern "system" fn(*const T, *mut *const c_char) -> OrtStatusPtr;
@@ -245,9 +269,11 @@ mod tests {
     fn placement(nodes: &[(&str, &str)]) -> Placement {
         let mut placement = Placement::default();
         for (i, (provider, operator)) in nodes.iter().enumerate() {
+            let (domain, op_type) = operator.rsplit_once('.').unwrap_or(("", operator));
             let node = PlacedNode {
                 name: format!("node {i}"),
-                operator: (*operator).to_owned(),
+                domain: domain.to_owned(),
+                op_type: op_type.to_owned(),
             };
             let of = placement.providers.entry((*provider).to_owned());
             of.or_default().push(node);

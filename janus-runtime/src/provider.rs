@@ -79,24 +79,25 @@ impl ExecutionProvider {
         Ok(dispatches)
     }
 
-    /// What ONNX Runtime calls it.
-    pub(crate) fn ort_name(self) -> &'static str {
-        match self {
-            Self::Cpu => "CPUExecutionProvider",
-            Self::Cuda { .. } => "CUDAExecutionProvider",
-            Self::TensorRt { .. } => "TensorrtExecutionProvider",
-            Self::DirectMl { .. } => "DmlExecutionProvider",
-            Self::CoreMl => "CoreMLExecutionProvider",
-            Self::OpenVino => "OpenVINOExecutionProvider",
-            Self::WebGpu => "WebGpuExecutionProvider",
-        }
-    }
-
     /// Providers of the same device that take what this one leaves.
     pub(crate) fn also_runs_on(self) -> &'static [&'static str] {
         match self {
             Self::TensorRt { .. } => &["CUDAExecutionProvider"],
             _ => &[],
+        }
+    }
+
+    /// The name that ONNX Runtime has for it.
+    pub fn runtime_name(self) -> &'static str {
+        use ep::ExecutionProvider as _;
+        match self {
+            Self::Cpu => ep::CPU::NAME,
+            Self::Cuda { .. } => ep::CUDA::NAME,
+            Self::TensorRt { .. } => ep::TensorRT::NAME,
+            Self::DirectMl { .. } => ep::DirectML::NAME,
+            Self::CoreMl => ep::CoreML::NAME,
+            Self::OpenVino => ep::OpenVINO::NAME,
+            Self::WebGpu => ep::WebGPU::NAME,
         }
     }
 

@@ -37,7 +37,42 @@ pub(crate) fn open(
     graph: GraphKind,
     options: &SessionOptions,
 ) -> Result<(Session, Placement)> {
-    let session = build(path, graph, options)?;
+    let mut builder = builder(graph, options)?;
+    opened(builder.commit_from_file(path), graph, options)
+}
+
+/// Opens a graph whose weights lie in `folder`, and tells where its nodes are.
+pub(crate) fn open_bytes(
+    bytes: &[u8],
+    folder: &Path,
+    graph: GraphKind,
+    options: &SessionOptions,
+) -> Result<(Session, Placement)> {
+    let folder = std::path::absolute(folder).map_err(|source| Error::ReadFile {
+        path: folder.to_owned(),
+        source,
+    })?;
+    let key = "session.model_external_initializers_file_folder_path";
+    let placed = builder(graph, options)?.with_config_entry(key, folder.to_string_lossy());
+    let mut builder = placed.map_err(|e| Error::SetUp {
+        graph,
+        provider: options.provider,
+        source: e.into(),
+    })?;
+    opened(builder.commit_from_memory(bytes), graph, options)
+}
+
+/// A session, if its nodes are where they were asked to be.
+fn opened(
+    session: ort::Result<Session>,
+    graph: GraphKind,
+    options: &SessionOptions,
+) -> Result<(Session, Placement)> {
+    let session = session.map_err(|source| Error::OpenGraph {
+        graph,
+        provider: options.provider,
+        source,
+    })?;
     let placement = Placement::of(&session).map_err(|source| Error::Placement { graph, source })?;
     tracing::info!("graph `{graph}`: nodes on {placement}");
     match placement.check(graph, options.provider) {
@@ -47,7 +82,8 @@ pub(crate) fn open(
     Ok((session, placement))
 }
 
-fn build(path: &Path, graph: GraphKind, options: &SessionOptions) -> Result<Session> {
+/// What every session is built with.
+fn builder(graph: GraphKind, options: &SessionOptions) -> Result<SessionBuilder> {
     let provider = options.provider;
     let environment = environment()?;
     let dispatches = provider.dispatches()?;
@@ -66,13 +102,7 @@ fn build(path: &Path, graph: GraphKind, options: &SessionOptions) -> Result<Sess
                 source: e.into(),
             })?;
     }
-    builder
-        .commit_from_file(path)
-        .map_err(|source| Error::OpenGraph {
-            graph,
-            provider,
-            source,
-        })
+    Ok(builder)
 }
 
 fn configure(

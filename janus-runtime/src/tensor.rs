@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{ArrayD, ArrayView, CowArray, Dimension, IxDyn};
+use ndarray::{ArrayD, ArrayView, Axis, CowArray, Dimension, IxDyn, Slice};
 
 use crate::contract::GraphKind;
 use crate::error::{Error, Result};
@@ -35,6 +35,27 @@ impl Input<'_> {
             Self::F32(a) => a.shape(),
             Self::I64(a) => a.shape(),
             Self::I32(a) => a.shape(),
+        }
+    }
+
+    /// One element of the first axis, which stays with an extent of one; the whole where there are
+    /// not so many.
+    pub(crate) fn row(&self, row: usize) -> Input<'_> {
+        fn slice<'a, T: Clone>(
+            array: &'a CowArray<'_, T, IxDyn>,
+            row: usize,
+        ) -> CowArray<'a, T, IxDyn> {
+            match array.shape().first() {
+                Some(&count) if row < count => {
+                    array.slice_axis(Axis(0), Slice::from(row..row + 1)).into()
+                }
+                _ => array.view().into(),
+            }
+        }
+        match self {
+            Self::F32(array) => Input::F32(slice(array, row)),
+            Self::I64(array) => Input::I64(slice(array, row)),
+            Self::I32(array) => Input::I32(slice(array, row)),
         }
     }
 
@@ -91,6 +112,25 @@ pub struct Outputs {
 }
 
 impl Outputs {
+    /// Adds the outputs of another run behind these, along the first axis.
+    pub(crate) fn append(&mut self, next: Self) {
+        for (name, value) in next.values {
+            let fits = match (self.values.get_mut(&name), &value) {
+                (Some(Output::F32(all)), Output::F32(next)) => {
+                    all.append(Axis(0), next.view()).is_ok()
+                }
+                (Some(Output::I64(all)), Output::I64(next)) => {
+                    all.append(Axis(0), next.view()).is_ok()
+                }
+                (Some(Output::I32(all)), Output::I32(next)) => {
+                    all.append(Axis(0), next.view()).is_ok()
+                }
+                _ => false,
+            };
+            debug_assert!(fits, "runs of one graph give the same outputs");
+        }
+    }
+
     /// Takes an output of 32-bit floats.
     pub fn take_f32(&mut self, name: &'static str) -> Result<ArrayD<f32>> {
         match self.values.remove(name) {

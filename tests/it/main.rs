@@ -7,6 +7,8 @@ mod llm;
 mod pipeline;
 mod placement;
 mod precision;
+mod standard;
+mod structure;
 mod tidy;
 mod tokenizer;
 mod validate;

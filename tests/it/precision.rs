@@ -67,7 +67,7 @@ fn compare(dtype: DType, wanted: &PrecisionOptions) -> PrecisionReport {
     compare_precision(
         &ModelDir::open(demo_model_in(dtype)).unwrap(),
         &ModelDir::open(demo_model()).unwrap(),
-        &SessionOptions::default(),
+        [&SessionOptions::default(); 2],
         &material(),
         wanted,
         &mut |_| ControlFlow::Continue(()),
@@ -163,7 +163,7 @@ fn compare_exports(
     compare_precision(
         &ModelDir::open(model).unwrap(),
         &ModelDir::open(reference).unwrap(),
-        &SessionOptions::default(),
+        [&SessionOptions::default(); 2],
         material,
         &WANTED,
         &mut |progress| {

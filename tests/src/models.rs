@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use janus_convert::ConvertOptions;
 use janus_install::Request;
 use janus_runtime::LibraryOptions;
-use janus_runtime::manifest::DType;
+use janus_runtime::manifest::{DType, Operators};
 
 use crate::golden::Golden;
 
@@ -55,6 +55,21 @@ pub fn tiny_flow(dtype: DType) -> PathBuf {
 /// What the official code computed from those weights.
 pub fn flow_golden() -> Golden {
     Golden::read(&data("janusflow-tiny/golden.safetensors"))
+}
+
+/// An export of a checkpoint in 32 bits, in the standard's operators and fixed sizes.
+pub fn standard_model(checkpoint: &Path, vae: Option<PathBuf>, name: &str) -> PathBuf {
+    let options = ConvertOptions {
+        operators: Operators::Standard,
+        vae,
+        ..ConvertOptions::default()
+    };
+    exported_by(
+        &options,
+        checkpoint,
+        &format!("{name}-standard"),
+        DType::Fp32,
+    )
 }
 
 /// The checkpoint of the demo model.

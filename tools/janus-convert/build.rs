@@ -5,8 +5,9 @@ use std::{env, fs};
 
 fn main() {
     let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
-    // The reader's contract is part of what an export is.
-    for sources in ["src", "recipes", "../../janus-runtime/src"] {
+    // The file format and the reader's contract are part of what an export is.
+    let others = ["../janus-onnx/src", "../../janus-runtime/src"];
+    for sources in ["src", "recipes"].into_iter().chain(others) {
         println!("cargo:rerun-if-changed={sources}");
         add(Path::new(sources), &mut hash);
     }

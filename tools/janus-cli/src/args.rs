@@ -44,7 +44,13 @@ pub(crate) struct Global {
     /// Where graphs run: cpu, cuda, tensorrt, directml, coreml, openvino or webgpu; cuda:1 is the second
     ///
     /// What is asked for is used, or the command fails: there is no silent move to the CPU.
-    #[arg(long, global = true, value_name = "PROVIDER", default_value = "cpu")]
+    #[arg(
+        long,
+        visible_alias = "provider",
+        global = true,
+        value_name = "PROVIDER",
+        default_value = "cpu"
+    )]
     pub(crate) on: ExecutionProvider,
     /// Run on the CPU what PROVIDER has no kernels for, and say what that is
     #[arg(long, global = true)]
@@ -97,7 +103,7 @@ pub(crate) enum Command {
     Inspect(commands::inspect::Args),
     Convert(commands::convert::Args),
     Synth(commands::synth::Args),
-    /// Compare an export with a reference's numbers
+    /// Check an export, and compare it with a reference's numbers
     Validate(commands::validate::Args),
     Eval(commands::eval::Args),
     Bench(commands::bench::Args),

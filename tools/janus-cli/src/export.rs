@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::ValueEnum;
-use janus_convert::{ConvertOptions, FINGERPRINT, Stage, convert_with_progress};
-use janus_runtime::Manifest;
-use janus_runtime::manifest::DType;
+use janus_convert::{ConvertOptions, FINGERPRINT, Stage, Target, convert_with_progress};
+use janus_runtime::manifest::{DType, Operators};
+use janus_runtime::{ExecutionProvider, Manifest};
 use sha2::{Digest, Sha256};
 
 use crate::context::Context;
@@ -74,7 +74,11 @@ pub(crate) fn convert(
 /// The embedded demo model, converted when it is first used.
 pub(crate) fn of_demo(context: &Context) -> anyhow::Result<PathBuf> {
     let options = options(context);
-    let key = format!("{FINGERPRINT} {}", options.recipe.dtype());
+    let key = format!(
+        "{FINGERPRINT} {}{}",
+        options.recipe.dtype(),
+        suffix(&options)
+    );
     let exported = janus_demo::ensure_exported(&folder(context)?, &key, |checkpoint, out| {
         convert(checkpoint, out, &options, context).map(|_| ())
     });
@@ -85,7 +89,8 @@ pub(crate) fn of_demo(context: &Context) -> anyhow::Result<PathBuf> {
 pub(crate) fn of_checkpoint(checkpoint: &Path, context: &Context) -> anyhow::Result<PathBuf> {
     let folder = folder(context)?;
     let options = options(context);
-    let out = folder.join(export_name(checkpoint, options.recipe.dtype())?);
+    let name = export_name(checkpoint, options.recipe.dtype())?;
+    let out = folder.join(name + suffix(&options));
     if out.is_dir() {
         return Ok(out);
     }
@@ -105,7 +110,25 @@ pub(crate) fn folder(context: &Context) -> anyhow::Result<PathBuf> {
 }
 
 fn options(context: &Context) -> ConvertOptions {
-    ConvertOptions::in_precision(context.global.dtype.unwrap_or(Dtype::Fp32).into())
+    ConvertOptions {
+        operators: target(context.global.on).operators(),
+        ..ConvertOptions::in_precision(context.global.dtype.unwrap_or(Dtype::Fp32).into())
+    }
+}
+
+/// What exports for a provider are called.
+fn target(provider: ExecutionProvider) -> Target {
+    let name = provider.to_string();
+    let name = name.split(':').next().unwrap_or("");
+    name.parse().unwrap_or_default()
+}
+
+/// What tells exports of the same checkpoint and precision apart.
+fn suffix(options: &ConvertOptions) -> &'static str {
+    match options.operators {
+        Operators::Fused => "",
+        Operators::Standard => "-standard",
+    }
 }
 
 /// Waits until no other process converts the same; the lock goes with the file, or the process.
@@ -168,6 +191,14 @@ fn writing(path: &Path) -> impl FnOnce(io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_provider_has_its_target() {
+        for target in Target::ALL {
+            let provider: ExecutionProvider = target.name().parse().unwrap();
+            assert_eq!(super::target(provider), target);
+        }
+    }
 
     #[test]
     fn a_changed_checkpoint_has_another_name() {

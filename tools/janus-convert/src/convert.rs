@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use janus_runtime::manifest::{Converter, DType, FORMAT_VERSION, Family, Source};
+use janus_runtime::manifest::{Converter, DType, FORMAT_VERSION, Family, Operators, Source};
 use janus_runtime::{GraphKind, Manifest};
 
 use crate::checkpoint::Checkpoint;
@@ -21,11 +21,18 @@ use crate::progress::{Meter, Progress};
 use crate::recipe::Recipe;
 use crate::sources::Sources;
 
+/// Positions that the cache of a transformer of fixed size has at most: a picture's 576 and a prompt.
+const FIXED_CONTEXT: usize = 1024;
+
 /// How to convert.
 #[derive(Clone, Debug)]
 pub struct ConvertOptions {
     /// Which weights are stored how.
     pub recipe: Recipe,
+    /// Which operators the graphs are made of.
+    pub operators: Operators,
+    /// An export with which files that are equal are shared, rather than stored again.
+    pub share_with: Option<PathBuf>,
     /// The checkpoint of the SDXL VAE, which a JanusFlow model needs and no other has.
     pub vae: Option<PathBuf>,
     /// Which model of the family it is, where that is known better than the files tell.
@@ -52,6 +59,8 @@ impl Default for ConvertOptions {
     fn default() -> Self {
         Self {
             recipe: Recipe::shipped(DType::Fp32),
+            operators: Operators::default(),
+            share_with: None,
             vae: None,
             family: None,
             replace: false,
@@ -91,8 +100,12 @@ pub fn convert_with_progress(
     let model = Module::root(&checkpoint, config.layout(), &options.recipe);
     let read_vae = |(dir, weights)| vae::read(dir, weights, &options.recipe, options.allow_unknown);
     let sizes = vae_dir.as_deref().zip(vae.as_ref()).map(read_vae);
-    let sizes = config.sizes(&model, sizes.transpose()?.as_ref())?;
-    let graphs = networks::graphs(&model, &sizes)?;
+    let mut sizes = config.sizes(&model, sizes.transpose()?.as_ref())?;
+    if options.operators == Operators::Standard {
+        let context = &mut sizes.language.context_length;
+        *context = FIXED_CONTEXT.min(*context);
+    }
+    let graphs = networks::graphs(&model, &sizes, options.operators)?;
     checkpoint.expect_all_used(&IGNORED)?;
     if let Some(vae) = &vae {
         vae.expect_all_used(&IGNORED_OF_VAE)?;
@@ -104,6 +117,9 @@ pub fn convert_with_progress(
     let beside = notice::files(released, vae_dir.as_deref())?;
 
     let mut export = Export::create(out, released, options.replace)?;
+    if let Some(other) = &options.share_with {
+        export.share_with(other)?;
+    }
     let weights = graphs.iter().map(|(_, graph)| graph.data_bytes()).sum();
     export.expect_room(weights)?;
     let mut meter = Meter::new(&sources, weights, progress);
@@ -156,6 +172,7 @@ fn describe(
             version: env!("CARGO_PKG_VERSION").to_owned(),
             opset: OPSET,
             dtype: options.recipe.dtype(),
+            operators: options.operators,
         },
         vision: preprocessor::read(released, &sizes.siglip, config.is_flow())?,
         language: sizes.language,

@@ -43,15 +43,9 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
-    /// A file is not an ONNX graph.
-    #[error("`{}` is not an ONNX graph", path.display())]
-    ParseGraph {
-        /// The file.
-        path: PathBuf,
-        /// What could not be decoded.
-        #[source]
-        source: prost::DecodeError,
-    },
+    /// A graph's file could not be read.
+    #[error(transparent)]
+    Graph(#[from] janus_onnx::Error),
     /// A setting that has no default is not there.
     #[error("`{}`: `{field}` is missing", path.display())]
     MissingField {
@@ -208,6 +202,14 @@ pub enum Error {
     /// A recipe asks for integers where only floats can be.
     #[error("the recipe stores `{module}` as {format}; it can be fp32 or fp16")]
     RecipeFloat {
+        /// The module with the weight.
+        module: String,
+        /// What the recipe says.
+        format: String,
+    },
+    /// A recipe asks for what the standard's operators do not have.
+    #[error("the recipe stores `{module}` as {format}; for this target it can be fp32 or fp16")]
+    RecipeOperators {
         /// The module with the weight.
         module: String,
         /// What the recipe says.

@@ -4,8 +4,9 @@ pub(crate) mod hashed_file;
 mod place;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use janus_runtime::manifest::{Dim, ElementType, FileEntry, GraphEntry, MANIFEST, TensorSpec};
 use janus_runtime::{GraphKind, Manifest};
@@ -22,6 +23,8 @@ const OVERHEAD: u64 = 64 << 20;
 pub(crate) struct Export {
     place: Place,
     files: BTreeMap<String, FileEntry>,
+    /// Another export: its directory, and its files.
+    other: Option<(PathBuf, BTreeMap<String, FileEntry>)>,
 }
 
 impl Export {
@@ -31,7 +34,15 @@ impl Export {
         Ok(Self {
             place: Place::claim(out, released, replace)?,
             files: BTreeMap::new(),
+            other: None,
         })
+    }
+
+    /// Files that the export at `other` has too are not stored again.
+    pub(crate) fn share_with(&mut self, other: &Path) -> Result<()> {
+        let manifest = Manifest::read(other).map_err(Error::SelfCheck)?;
+        self.other = Some((other.to_owned(), manifest.files));
+        Ok(())
     }
 
     /// Fails if the disk has not room for `bytes` of weights.
@@ -60,7 +71,7 @@ impl Export {
         progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<()> {
         for file in graph.write(self.place.partial(), progress)? {
-            self.add(file);
+            self.add(file)?;
         }
         Ok(())
     }
@@ -69,8 +80,7 @@ impl Export {
     pub(crate) fn file(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let mut file = HashedFile::create(self.place.partial(), name)?;
         file.write(bytes)?;
-        self.add(file.finish()?);
-        Ok(())
+        self.add(file.finish()?)
     }
 
     /// Every file so far.
@@ -88,8 +98,30 @@ impl Export {
         self.place.take()
     }
 
-    fn add(&mut self, file: WrittenFile) {
+    /// Lists a file. One that is there already under another name, or in the other export, is stored
+    /// once, where the file system can do so: it becomes another name of that.
+    fn add(&mut self, file: WrittenFile) -> Result<()> {
+        if let Some(known) = self.known(&file.entry) {
+            let path = self.place.partial().join(&file.name);
+            let link = path.with_added_extension("link");
+            // Without links there are two copies, which is not wrong.
+            if fs::hard_link(known, &link).is_ok() {
+                fs::rename(&link, &path).map_err(|source| Error::Write { path, source })?;
+            }
+        }
         self.files.insert(file.name, file.entry);
+        Ok(())
+    }
+
+    /// A file of these contents.
+    fn known(&self, entry: &FileEntry) -> Option<PathBuf> {
+        let of = |dir: &Path, files: &BTreeMap<String, FileEntry>| {
+            let mut equal = files.iter().filter(|(_, other)| *other == entry);
+            equal.next().map(|(name, _)| dir.join(name))
+        };
+        let other = self.other.as_ref();
+        of(self.place.partial(), &self.files)
+            .or_else(|| other.and_then(|(dir, files)| of(dir, files)))
     }
 }
 

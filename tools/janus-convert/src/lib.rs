@@ -35,6 +35,7 @@ mod progress;
 mod recipe;
 mod sources;
 pub mod synth;
+mod target;
 mod weight;
 
 pub use convert::{ConvertOptions, convert, convert_with_progress};
@@ -42,6 +43,7 @@ pub use error::{Error, Result};
 pub use onnx::listing;
 pub use progress::{Progress, Stage};
 pub use recipe::Recipe;
+pub use target::Target;
 
 /// Version and a hash of the converter's sources: exports are reused only by the same converter.
 pub const FINGERPRINT: &str = env!("JANUS_CONVERT_FINGERPRINT");

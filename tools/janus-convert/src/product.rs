@@ -1,6 +1,8 @@
 //! `x · Wᵀ`, in the format that the recipe gives the weights.
 
-use crate::error::Result;
+use janus_runtime::manifest::Operators;
+
+use crate::error::{Error, Result};
 use crate::onnx::{DType, Dim, Value};
 use crate::recipe::{Format, Recipe};
 use crate::weight::{Quantised, Weight};
@@ -19,7 +21,14 @@ pub(crate) fn product<'g>(
     recipe: &Recipe,
 ) -> Result<Value<'g>> {
     let graph = x.graph();
-    Ok(match recipe.format(path)? {
+    let format = recipe.format(path)?;
+    if graph.operators() == Operators::Standard && !matches!(format, Format::Float(_)) {
+        return Err(Error::RecipeOperators {
+            module: path.to_owned(),
+            format: format.to_string(),
+        });
+    }
+    Ok(match format {
         Format::Float(dtype) => {
             let weight = weight.store_transposed(graph, format!("{path}.weight"), dtype);
             x.matmul(weight.cast(DType::F32))

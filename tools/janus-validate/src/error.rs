@@ -28,6 +28,9 @@ pub enum Error {
     /// A latent could not be moved or shown.
     #[error(transparent)]
     Flow(#[from] janus_flow::Error),
+    /// A graph's file could not be read.
+    #[error(transparent)]
+    Graph(#[from] janus_onnx::Error),
     /// The file is missing or unreadable.
     #[error("cannot read the tensors of `{}`", path.display())]
     ReadFile {
@@ -171,6 +174,14 @@ pub enum Error {
         reference: PathBuf,
         /// Which part of the manifests.
         field: &'static str,
+    },
+    /// Nothing is known of a provider's kernels.
+    #[error(
+        "there is no table of the kernels of {provider}: what it runs is known when it opens a graph"
+    )]
+    NoKernelTable {
+        /// The provider.
+        provider: String,
     },
     /// There is nothing to make sequences from.
     #[error("there are no {what} to compare with")]

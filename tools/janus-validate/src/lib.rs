@@ -71,7 +71,7 @@
 //! let report = compare_precision(
 //!     &model,
 //!     &reference,
-//!     &SessionOptions::default(),
+//!     [&SessionOptions::default(); 2],
 //!     &Material::generic(),
 //!     &PrecisionOptions { positions: 16, seed: 0 },
 //!     &mut |_| ControlFlow::Continue(()),
@@ -82,13 +82,17 @@
 //! # }
 //! ```
 
+mod bisect;
 mod compare;
 mod error;
 mod flow;
 mod formula;
+mod placement;
 mod precision;
+mod probe;
 mod report;
 mod run;
+mod structure;
 mod tensor_file;
 
 use std::path::Path;
@@ -96,12 +100,15 @@ use std::path::Path;
 use janus_runtime::manifest::DType;
 use janus_runtime::{ModelDir, SessionOptions};
 
+pub use bisect::{BisectReport, BisectRow, Departure, WeightDifference, bisect};
 pub use error::{Error, Result};
+pub use placement::{GraphPlacement, Leaving, PlacementReport, check_placement, record_placement};
 pub use precision::{
     DistributionRow, Divergence, GraphDifference, GraphRow, Head, Limits, Material,
     PrecisionOptions, PrecisionProgress, PrecisionReport, Shown, Stage, compare_precision,
 };
 pub use report::{MaxAbs, NotChecked, Reason, Report, Row};
+pub use structure::{Fault, Finding, StructureReport, check_structure};
 pub use tensor_file::{MAX_FILE_BYTES, TensorFile};
 
 use crate::compare::compare;

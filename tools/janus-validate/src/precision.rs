@@ -90,6 +90,8 @@ impl fmt::Display for Stage {
 /// Both run step by step with the cache, as in use. Each graph is also run alone, on what the
 /// reference's graphs hand on.
 ///
+/// Each may run on another provider: `options` are the model's and the reference's.
+///
 /// The exports are in memory one after the other; of the reference the scores are kept, 4 bytes
 /// for each position and token of the vocabulary. `progress` is told of every step, and may stop the
 /// comparison.
@@ -102,7 +104,7 @@ impl fmt::Display for Stage {
 pub fn compare_precision(
     model: &ModelDir,
     reference: &ModelDir,
-    options: &SessionOptions,
+    [options, reference_options]: [&SessionOptions; 2],
     material: &Material,
     wanted: &PrecisionOptions,
     progress: &mut dyn FnMut(PrecisionProgress) -> ControlFlow<()>,
@@ -113,7 +115,7 @@ pub fn compare_precision(
     let inputs = PictureInputs::new(material, reference.manifest(), wanted)?;
 
     let mut ticker = Ticker::new(progress, 2 * plan.positions());
-    let recorded = passes::record(reference, options, &plan, &inputs, &mut ticker)?;
+    let recorded = passes::record(reference, reference_options, &plan, &inputs, &mut ticker)?;
     ticker.turn(recorded.positions());
     let found = passes::follow(model, options, &recorded, &inputs, &mut ticker)?;
 
@@ -130,7 +132,7 @@ pub fn compare_precision(
 }
 
 /// Checks that two exports come from the same files and agree on every size.
-fn expect_same_weights(model: &ModelDir, reference: &ModelDir) -> Result<()> {
+pub(crate) fn expect_same_weights(model: &ModelDir, reference: &ModelDir) -> Result<()> {
     let (a, b) = (model.manifest(), reference.manifest());
     if hashes(a) != hashes(b) {
         return Err(Error::OtherWeights {

@@ -1,16 +1,19 @@
 //! `janus convert`
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Instant;
 
 use clap::ValueEnum;
-use janus_convert::{ConvertOptions, Recipe};
+use janus_convert::{ConvertOptions, Recipe, Target};
 use janus_runtime::manifest::{DType, Family};
 use janus_runtime::{Manifest, ModelDir};
 use serde_json::json;
 
 use crate::context::Context;
 use crate::export;
+use crate::failure::Failure;
 use crate::{memory, output};
 
 const EXAMPLES: &str = "\
@@ -19,6 +22,7 @@ Examples:
   janus convert ~/Janus-Pro-1B models/janus-pro-1b-q4 --dtype q4
   janus convert ~/Janus-Pro-1B models/janus-pro-1b-mine --recipe mine.toml
   janus convert ~/Janus-1.3B models/janus-1.3b --family janus
+  janus convert ~/Janus-Pro-1B models/janus-pro-1b --target cpu,coreml,openvino
   janus convert ~/JanusFlow-1.3B models/janusflow-1.3b --vae ~/sdxl-vae
 
 Reads Janus-1.3B, Janus-Pro-1B and Janus-Pro-7B in deepseek-ai's layout and in that of transformers,
@@ -38,6 +42,10 @@ pub(crate) struct Args {
     /// A file that says which weights are stored how, or one of fp32, fp16, q8, q4, q4f16, q4-small
     #[arg(long, value_name = "FILE", conflicts_with = "dtype")]
     recipe: Option<PathBuf>,
+    /// What it is for: cpu, cuda, tensorrt, directml, coreml, openvino or webgpu; several make several
+    /// exports in OUT, one directory each, which share what is equal [default: cpu]
+    #[arg(long, value_name = "TARGETS", value_delimiter = ',', value_parser = Target::from_str)]
+    target: Vec<Target>,
     /// Directory of the SDXL VAE, which a JanusFlow checkpoint needs
     #[arg(long, value_name = "DIR")]
     vae: Option<PathBuf>,
@@ -80,24 +88,58 @@ impl From<FamilyName> for Family {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    let options = ConvertOptions {
-        recipe: recipe(args, context)?,
-        vae: args.vae.clone(),
-        family: args.family.map(Family::from),
-        replace: args.force,
-        allow_unknown: args.allow_unknown,
-    };
-    let manifest = export::convert(&args.checkpoint, &args.out, &options, context)?;
-    let seconds = begun.elapsed().as_secs_f64();
-    let memory = memory::peak();
-    for note in &manifest.source.notes {
-        context.note(format!("note: {note}"));
+    let mut share_with: Option<PathBuf> = None;
+    for (out, target) in outputs(args)? {
+        let begun = Instant::now();
+        let options = ConvertOptions {
+            recipe: recipe(args, context)?,
+            operators: target.operators(),
+            share_with: share_with.clone(),
+            vae: args.vae.clone(),
+            family: args.family.map(Family::from),
+            replace: args.force,
+            allow_unknown: args.allow_unknown,
+        };
+        let manifest = export::convert(&args.checkpoint, &out, &options, context)?;
+        let seconds = begun.elapsed().as_secs_f64();
+        let memory = memory::peak();
+        // Notes are of the checkpoint, and so of the first export as of any other.
+        if share_with.is_none() {
+            for note in &manifest.source.notes {
+                context.note(format!("note: {note}"));
+            }
+        }
+        if args.check {
+            check(&out, &manifest, context)?;
+        }
+        let made = Made {
+            out: &out,
+            manifest: &manifest,
+            seconds,
+            memory,
+        };
+        made.tell(args.json)?;
+        share_with.get_or_insert(out);
     }
-    if args.check {
-        check(args, &manifest, context)?;
+    Ok(())
+}
+
+/// Where the export for each target goes.
+fn outputs(args: &Args) -> anyhow::Result<Vec<(PathBuf, Target)>> {
+    match args.target[..] {
+        [] => Ok(vec![(args.out.clone(), Target::default())]),
+        [target] => Ok(vec![(args.out.clone(), target)]),
+        _ => {
+            fs::create_dir_all(&args.out).map_err(|source| Failure::Write {
+                path: args.out.clone(),
+                source,
+            })?;
+            let targets = args.target.iter();
+            Ok(targets
+                .map(|target| (args.out.join(target.name()), *target))
+                .collect())
+        }
     }
-    tell(args, &manifest, seconds, memory)
 }
 
 /// What `--recipe` names, or the recipe of `--dtype`.
@@ -113,35 +155,53 @@ fn recipe(args: &Args, context: &Context) -> anyhow::Result<Recipe> {
 }
 
 /// Opens every graph once, so that what was written is known to run.
-fn check(args: &Args, manifest: &Manifest, context: &Context) -> anyhow::Result<()> {
+fn check(out: &Path, manifest: &Manifest, context: &Context) -> anyhow::Result<()> {
     let options = context.session_options()?;
-    let model = ModelDir::open(&args.out)?;
+    let model = ModelDir::open(out)?;
     for kind in manifest.graphs.keys() {
         context.note(format!("opening {kind}"));
-        model.graph(*kind, &options)?;
+        let graph = model.graph(*kind, &options)?;
+        context.remark(format!("{kind}: {}", graph.placement()));
     }
     Ok(())
 }
 
-fn tell(args: &Args, manifest: &Manifest, seconds: f64, memory: Option<u64>) -> anyhow::Result<()> {
-    let size: u64 = manifest.files.values().map(|file| file.bytes).sum();
-    let (family, dtype) = (manifest.family, manifest.converter.dtype);
-    if args.json {
-        return output::json(&json!({
-            "out": args.out.to_string_lossy(),
-            "family": family,
-            "dtype": dtype,
-            "bytes": size,
-            "seconds": seconds,
-            "peak_memory_bytes": memory,
-            "notes": manifest.source.notes,
-        }));
+/// What was written.
+struct Made<'a> {
+    out: &'a Path,
+    manifest: &'a Manifest,
+    seconds: f64,
+    memory: Option<u64>,
+}
+
+impl Made<'_> {
+    fn tell(&self, as_json: bool) -> anyhow::Result<()> {
+        let Self {
+            out,
+            manifest,
+            seconds,
+            memory,
+        } = self;
+        let size: u64 = manifest.files.values().map(|file| file.bytes).sum();
+        let (family, dtype) = (manifest.family, manifest.converter.dtype);
+        if as_json {
+            return output::json(&json!({
+                "out": out.to_string_lossy(),
+                "family": family,
+                "dtype": dtype,
+                "operators": manifest.converter.operators,
+                "bytes": size,
+                "seconds": seconds,
+                "peak_memory_bytes": memory,
+                "notes": manifest.source.notes,
+            }));
+        }
+        let memory = memory.map(|peak| format!(", peak memory {}", output::bytes(peak)));
+        Ok(output::line(format!(
+            "{}: {family} in {dtype}, {} in {seconds:.1} s{}",
+            out.display(),
+            output::bytes(size),
+            memory.unwrap_or_default(),
+        ))?)
     }
-    let memory = memory.map(|peak| format!(", peak memory {}", output::bytes(peak)));
-    Ok(output::line(format!(
-        "{}: {family} in {dtype}, {} in {seconds:.1} s{}",
-        args.out.display(),
-        output::bytes(size),
-        memory.unwrap_or_default(),
-    ))?)
 }

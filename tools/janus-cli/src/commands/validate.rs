@@ -1,19 +1,21 @@
 //! `janus validate`
 
-use std::fmt::Display;
+mod verdict;
+
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use janus_demo::{Category, Dice, DrawingTask, Question, Split, Topic, Word, render};
-use janus_runtime::ModelDir;
-use janus_runtime::manifest::DType;
+use janus_runtime::{ExecutionProvider, ModelDir, SessionOptions};
 use janus_validate::{
-    Error, Material, PrecisionOptions, PrecisionReport, Report, Shown, compare_precision, validate,
+    BisectReport, Error, Material, PrecisionOptions, PrecisionReport, Report, Shown,
+    StructureReport, bisect, check_placement, check_structure, compare_precision, record_placement,
+    validate,
 };
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use self::verdict::Verdict;
 use crate::args::Global;
 use crate::context::Context;
 use crate::export::Dtype;
@@ -24,10 +26,17 @@ use crate::{interrupt, output};
 
 const EXAMPLES: &str = "\
 Examples:
+  janus validate models/janus-pro-1b                   the files alone, without running it
   janus validate models/janus-pro-1b --golden golden.safetensors
   janus validate models/janus-pro-1b-fp16 --golden golden.safetensors --tolerance 1e-3 --json
   janus validate models/janus-pro-1b-fp16 --compare-with models/janus-pro-1b
   janus validate --dtype fp16 --compare-with           the demo model against its own fp32
+  janus validate models/mine-coreml --provider coreml
+  janus validate models/mine --compare-with models/janus-pro-1b --bisect
+
+Every file is read and hashed; every graph is checked: operators, values, types, shapes, inputs and
+outputs against the manifest, and the place and checksum of each weight. A fault is told with the name
+of what has it, and ends the validation.
 
 The golden file has inputs, and outputs that a reference implementation computed from them:
   pixel_values                          image_embeds
@@ -51,16 +60,24 @@ Image tokens are predicted by the row that has the prompt (conditional), and aft
 is also run alone on what the reference's graphs hand on: told is the relative error, as above, or
 the share of image tokens that are equal.
 
-Exit status 6: something is beyond the tolerance, or the limits of the model's precision.";
+With --bisect each graph runs alone on both sides, and the values between its nodes are compared in
+order: told is the first node whose output departs by more than the limit, and which of its weights
+differ.
+
+With --on, or --provider, it is told which nodes that provider has kernels for, by tables that need
+neither it nor its device; every matrix product, convolution and attention should be among them.
+OpenVINO and WebGPU have no such table: their library opens the graphs, and its record is told.
+
+Exit status 6: something is wrong, or beyond the tolerance or the limits of the model's precision.";
 
 /// How often each kind of drawing and of question is among what the demo model is given.
 const DEMO_ROUNDS: u64 = 8;
 
-/// Compare an export with a reference's numbers, or with another precision
+/// Check an export, and compare it with a reference's numbers or with another precision
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = EXAMPLES,
-    group(clap::ArgGroup::new("reference").required(true).args(["golden", "compare_with"]))
+    group(clap::ArgGroup::new("reference").args(["golden", "compare_with"]))
 )]
 pub(crate) struct Args {
     /// An exported directory or a checkpoint [default: the embedded demo model]
@@ -74,6 +91,20 @@ pub(crate) struct Args {
     /// Another export of the same weights [default: in fp32, of the checkpoint that MODEL is]
     #[arg(long, value_name = "REFERENCE", num_args = 0..=1)]
     compare_with: Option<Option<PathBuf>>,
+    /// Where the reference runs
+    #[arg(
+        long,
+        value_name = "PROVIDER",
+        default_value = "cpu",
+        conflicts_with = "golden"
+    )]
+    compare_provider: ExecutionProvider,
+    /// Find the first node of each graph that departs from the reference
+    #[arg(long, requires = "compare_with")]
+    bisect: bool,
+    /// Keep what was found as parity.json in the export
+    #[arg(long)]
+    record: bool,
     /// Tokens to compare of answers, of answers about pictures, and of pictures
     #[arg(
         long, value_name = "N", default_value_t = 64, conflicts_with = "golden",
@@ -91,15 +122,6 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// A report, for machines.
-#[derive(Serialize)]
-struct Verdict<'a, R> {
-    passed: bool,
-    dtype: DType,
-    #[serde(flatten)]
-    report: &'a R,
-}
-
 fn tolerance(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(tolerance) if tolerance >= 0.0 => Ok(tolerance),
@@ -109,10 +131,52 @@ fn tolerance(text: &str) -> Result<f64, String> {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let model = Model::open(args.model.as_deref(), context)?;
-    match &args.golden {
-        Some(golden) => check_golden(&model, golden, args, context),
-        None => check_precision(&model, args, context),
+    let mut verdict = Verdict::new(&model.dir, structure(&model, context)?);
+    verdict.placement = match check_placement(&model.dir, context.global.on) {
+        Ok(report) => Some(report),
+        Err(Error::NoKernelTable { .. }) => {
+            Some(record_placement(&model.dir, &context.session_options()?)?)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // Numbers of an export that is damaged tell nothing.
+    if verdict.structure.passed() {
+        match &args.golden {
+            Some(golden) => verdict.golden = Some(check_golden(&model, golden, args, context)?),
+            None if args.compare_with.is_some() => {
+                compare(&model, args, context, &mut verdict)?;
+            }
+            None => {}
+        }
     }
+    verdict.decide();
+    if args.record {
+        verdict.record(&model.dir)?;
+    }
+    match args.json {
+        true => output::json(&verdict)?,
+        false => output::line(&verdict)?,
+    }
+    verdict.expect_passed()
+}
+
+/// Reads the whole export with a progress bar.
+fn structure(model: &Model, context: &Context) -> anyhow::Result<StructureReport> {
+    let _steps = interrupt::steps();
+    let files = model.dir.manifest().files.values();
+    // Weights are read twice: for the hash of their file, and each for its own checksum.
+    let total = 2 * files.map(|file| file.bytes).sum::<u64>();
+    let mut bar = Progress::bytes("checking", context);
+    let mut done = 0;
+    let report = check_structure(&model.dir, &mut |bytes| {
+        done += bytes;
+        bar.set(done.min(total), total);
+        match interrupt::asked() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    });
+    uninterrupted(report)
 }
 
 fn check_golden(
@@ -120,17 +184,32 @@ fn check_golden(
     golden: &Path,
     args: &Args,
     context: &Context,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Report> {
     let options = context.session_options()?;
-    let report: Report = validate(&model.dir, &options, golden, args.tolerance)?;
-    tell(&report, report.passed(), &model.dir, args.json)?;
-    let beyond = report.rows.iter().filter(|row| !row.passed);
-    let names: Vec<_> = beyond.map(|row| row.name.as_str()).collect();
-    expect_none("beyond tolerance", &names)
+    Ok(validate(&model.dir, &options, golden, args.tolerance)?)
 }
 
-fn check_precision(model: &Model, args: &Args, context: &Context) -> anyhow::Result<()> {
+/// Compares with another export: what the whole models say and draw, or value by value.
+fn compare(
+    model: &Model,
+    args: &Args,
+    context: &Context,
+    verdict: &mut Verdict,
+) -> anyhow::Result<()> {
     let reference = open_reference(args, context)?;
+    match args.bisect {
+        true => verdict.bisect = Some(departures(model, &reference, args, context)?),
+        false => verdict.precision = Some(check_precision(model, &reference, args, context)?),
+    }
+    Ok(())
+}
+
+fn check_precision(
+    model: &Model,
+    reference: &Model,
+    args: &Args,
+    context: &Context,
+) -> anyhow::Result<PrecisionReport> {
     let material = match &args.prompts {
         Some(file) => Material::of_prompts(prompts(file)?)?,
         None if is_demo(&model.dir) => demo_material(),
@@ -140,15 +219,51 @@ fn check_precision(model: &Model, args: &Args, context: &Context) -> anyhow::Res
         positions: args.positions as usize,
         seed: args.seed,
     };
-    let report = compare(model, &reference, &material, &wanted, context)?;
-    tell(&report, report.passed(), &model.dir, args.json)?;
-    expect_none("beyond the limits", &report.failed())
+    let expected = SessionOptions::on(args.compare_provider);
+    compare_predictions((model, reference), &expected, &material, &wanted, context)
+}
+
+/// Follows both exports node by node. Ctrl-C stops it between two graphs.
+fn departures(
+    model: &Model,
+    reference: &Model,
+    args: &Args,
+    context: &Context,
+) -> anyhow::Result<BisectReport> {
+    let options = context.session_options()?;
+    let expected = SessionOptions::on(args.compare_provider);
+    let _steps = interrupt::steps();
+    let mut bar = Progress::steps("opening", context);
+    let total = reference.dir.manifest().graphs.len() as u64;
+    let mut done = 0;
+    let report = bisect(
+        &model.dir,
+        &reference.dir,
+        [&options, &expected],
+        &mut |graph| {
+            bar.describe(graph.name());
+            bar.set(done, total);
+            done += 1;
+            match interrupt::asked() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        },
+    );
+    uninterrupted(report)
+}
+
+fn uninterrupted<T>(result: janus_validate::Result<T>) -> anyhow::Result<T> {
+    match result {
+        Err(Error::Cancelled) => Err(Failure::Interrupted.into()),
+        result => Ok(result?),
+    }
 }
 
 /// Compares with a progress bar. Ctrl-C stops it between two steps.
-fn compare(
-    model: &Model,
-    reference: &Model,
+fn compare_predictions(
+    (model, reference): (&Model, &Model),
+    expected: &SessionOptions,
     material: &Material,
     wanted: &PrecisionOptions,
     context: &Context,
@@ -170,11 +285,14 @@ fn compare(
         }
     };
     let (model, reference) = (&model.dir, &reference.dir);
-    let report = compare_precision(model, reference, &options, material, wanted, &mut progress);
-    match report {
-        Err(Error::Cancelled) => Err(Failure::Interrupted.into()),
-        report => Ok(report?),
-    }
+    uninterrupted(compare_precision(
+        model,
+        reference,
+        [&options, expected],
+        material,
+        wanted,
+        &mut progress,
+    ))
 }
 
 /// What --compare-with names, or the 32-bit export of the checkpoint that MODEL names. --dtype is
@@ -186,36 +304,13 @@ fn open_reference(args: &Args, context: &Context) -> anyhow::Result<Model> {
     };
     let global = Global {
         dtype,
+        // Its graphs are those of the provider that it runs on.
+        on: args.compare_provider,
         // What is told in detail is told by the first context.
         verbose: false,
         ..context.global.clone()
     };
     Model::open(path.map(PathBuf::as_path), &Context::new(global))
-}
-
-fn tell(
-    report: &(impl Serialize + Display),
-    passed: bool,
-    model: &ModelDir,
-    json: bool,
-) -> anyhow::Result<()> {
-    let dtype = model.manifest().converter.dtype;
-    match json {
-        true => output::json(&Verdict {
-            passed,
-            dtype,
-            report,
-        }),
-        false => Ok(output::line(report)?),
-    }
-}
-
-fn expect_none(what: &str, names: &[impl AsRef<str>]) -> anyhow::Result<()> {
-    if names.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<_> = names.iter().map(AsRef::as_ref).collect();
-    Err(Failure::Check(format!("{what}: {}", names.join("; "))).into())
 }
 
 /// The prompts of a file, one in each line that is not blank.

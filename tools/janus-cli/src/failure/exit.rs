@@ -241,6 +241,7 @@ fn of_validate(error: &janus_validate::Error) -> Status {
         E::ReadFile { source, .. } => of_io(source),
         E::WriteFile { .. } => Status::System,
         E::FileTooLarge { .. } => Status::Refused,
+        E::NoKernelTable { .. } => Status::Usage,
         _ => Status::Malformed,
     }
 }

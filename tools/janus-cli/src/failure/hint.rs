@@ -59,7 +59,10 @@ fn of_runtime(error: &janus_runtime::Error) -> Option<String> {
             "`janus convert CHECKPOINT OUT` makes a model directory"
         }
         E::ManifestFormat { .. } => "convert the checkpoint again with this version of janus",
-        E::Fallback { .. } => "--allow-fallback runs those on the CPU; --on cpu runs all there",
+        E::Fallback { .. } => {
+            "`janus convert CHECKPOINT OUT --target` writes graphs for a provider; \
+             --allow-fallback runs these nodes on the CPU"
+        }
         E::FileSize { .. } | E::FileHash { .. } => {
             "the export is damaged: remove it, and convert the checkpoint again"
         }

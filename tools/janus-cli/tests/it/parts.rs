@@ -345,7 +345,7 @@ fn what_is_no_golden_file_is_refused() {
         3,
         "cannot read the tensors of `no`",
     );
-    refused(&folder, "validate MODEL", 2, "--golden");
+    refused(&folder, "validate MODEL --bisect", 2, "--compare-with");
     write(&folder, "other", [floats("colour", Array::zeros(vec![1]))]);
     let message = "has no output to compare with; known are image_embeds, ";
     refused(&folder, "validate MODEL --golden other", 3, message);
@@ -360,7 +360,10 @@ fn a_precision_is_compared_with_another() {
     let folder = Folder::new();
     let line = "validate --dtype fp16 --compare-with --positions 24";
     let told = folder.said(words(line));
-    assert!(told.starts_with("fp16 against fp32\n"), "{told}");
+    assert!(
+        told.contains("nothing is wrong\nfp16 against fp32\n"),
+        "{told}"
+    );
     assert!(
         told.ends_with("14 of 14 within the limits of fp16\n"),
         "{told}"
@@ -383,7 +386,46 @@ fn a_precision_is_compared_with_another() {
     fs::write(folder.path("prompts"), "a heron\n\n  two boats \n").unwrap();
     let line = "validate MODEL --compare-with MODEL --positions 8 --prompts prompts";
     let told = folder.said(words(line));
-    assert!(told.starts_with("fp32 against fp32\n"), "{told}");
+    assert!(told.contains("\nfp32 against fp32\n"), "{told}");
+}
+
+/// Copies the tiny export into the folder.
+fn copied(folder: &Folder) -> std::path::PathBuf {
+    let copy = folder.path("copy");
+    fs::create_dir(&copy).unwrap();
+    for entry in fs::read_dir(tiny_model("released", DType::Fp32)).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+    }
+    copy
+}
+
+#[test]
+fn an_export_is_checked_without_a_reference() {
+    let folder = Folder::new();
+    let copy = copied(&folder);
+    let told = folder.said(["validate", "copy"]);
+    assert!(told.ends_with("; nothing is wrong\n"), "{told}");
+    let bisected = "validate copy --compare-with MODEL --bisect --record";
+    let told = folder.said(words(bisected));
+    assert!(told.contains("ok    language_model "), "{told}");
+    let parity = fs::read(copy.join("parity.json")).unwrap();
+    let parity: Value = serde_json::from_slice(&parity).unwrap();
+    assert_eq!(parity["passed"], true);
+    assert_eq!(parity["structure"]["findings"], serde_json::json!([]));
+    assert!(parity["bisect"]["graphs"][0]["compared"].as_u64().unwrap() > 10);
+
+    let data = copy.join("lm_head.onnx.data");
+    let mut bytes = fs::read(&data).unwrap();
+    bytes[99] ^= 4;
+    fs::write(&data, bytes).unwrap();
+    let ran = folder.run(words("validate copy --golden GOLDEN"));
+    assert_eq!(ran.code, 6, "{}", ran.stderr);
+    for part in ["`lm_head.onnx.data`", "`language_model.lm_head.weight`"] {
+        assert!(ran.stdout.contains(part), "{}", ran.stdout);
+        assert!(ran.stderr.contains(part), "{}", ran.stderr);
+    }
+    assert!(!ran.stdout.contains("image_embeds"), "{}", ran.stdout);
 }
 
 #[test]

@@ -12,11 +12,13 @@
 //! ```
 //!
 //! The cache is a buffer of the caller's, bound as past and as present: a step appends to it in
-//! place. Rows may have different lengths, which `seqlens_k` states.
+//! place. Rows may have different lengths, which `seqlens_k` states. In the standard's operators the
+//! sizes are fixed, and the new keys and values are outputs: `fixed_attention`.
 
-use janus_runtime::manifest::LanguageConfig;
+use janus_runtime::manifest::{LanguageConfig, Operators};
 use janus_runtime::tensors;
 
+use super::fixed_attention::FixedPositions;
 use super::{BATCH, CAPACITY, SEQUENCE};
 use crate::error::Result;
 use crate::module::Module;
@@ -53,14 +55,16 @@ pub(crate) fn language_model(
         DType::F32,
         shape![batch, SEQUENCE, c.hidden_size],
     );
-    let positions = Positions::new(g, m, c, batch);
+    let past = match g.operators() {
+        Operators::Fused => Past::Fused(Positions::new(g, m, c, batch)),
+        Operators::Standard => Past::Fixed(FixedPositions::new(g, x.extent(1), c)),
+    };
 
     let mut present = Vec::with_capacity(c.num_layers);
     for i in 0..c.num_layers {
-        let cache = positions.cache(g, i, c);
         let layer = m.at("layers").at(i);
         let key_value;
-        (x, key_value) = decoder_layer(&layer, x, cache, &positions, c)?;
+        (x, key_value) = decoder_layer(&layer, x, (i, &past), c)?;
         present.push(key_value);
     }
 
@@ -75,14 +79,13 @@ pub(crate) fn language_model(
 fn decoder_layer<'g>(
     m: &Module<'_>,
     x: Value<'g>,
-    cache: CacheInputs<'g>,
-    positions: &Positions<'g>,
+    past: (usize, &Past<'g>),
     c: &LanguageConfig,
 ) -> Result<(Value<'g>, [Value<'g>; 2])> {
     let _scope = x.graph().enter(m);
 
     let h = rms_norm(&m.at("input_layernorm"), x, c.rms_norm_eps)?;
-    let (h, present) = attention(&m.at("self_attn"), h, cache, positions, c)?;
+    let (h, present) = attention(&m.at("self_attn"), h, past, c)?;
     let x = x + h;
 
     let h = rms_norm(&m.at("post_attention_layernorm"), x, c.rms_norm_eps)?;
@@ -94,16 +97,10 @@ fn decoder_layer<'g>(
 fn attention<'g>(
     m: &Module<'_>,
     x: Value<'g>,
-    cache: CacheInputs<'g>,
-    positions: &Positions<'g>,
+    (layer, past): (usize, &Past<'g>),
     c: &LanguageConfig,
 ) -> Result<(Value<'g>, [Value<'g>; 2])> {
     let _scope = x.graph().enter(m);
-    let sizes = GroupedQuery {
-        num_heads: c.num_heads,
-        num_kv_heads: c.num_kv_heads,
-        head_dim: c.head_dim,
-    };
     let (query, key_value) = (c.num_heads * c.head_dim, c.num_kv_heads * c.head_dim);
     let parts = [
         ("q_proj", query),
@@ -113,13 +110,12 @@ fn attention<'g>(
     let parts = parts.map(|(name, out)| (m.at(name), out));
     let qkv = packed_projection(&format!("{m}.qkv_proj"), &parts, x)?;
 
-    let [output, key, value] = if m.recipe().rotary_in_attention(c.head_dim) {
-        qkv.group_query_attention(None, cache, Some(positions.rotary), sizes)
-    } else {
-        let [q, k, v] = qkv.split([query, key_value, key_value]);
-        let q = q.rotary_embedding(positions.rotary);
-        let k = k.rotary_embedding(positions.rotary);
-        q.group_query_attention(Some([k, v]), cache, None, sizes)
+    let [output, key, value] = match past {
+        Past::Fused(positions) => {
+            let rotary_inside = m.recipe().rotary_in_attention(c.head_dim);
+            positions.attention(qkv, layer, rotary_inside, c)
+        }
+        Past::Fixed(positions) => positions.attention(qkv, layer, c),
     };
     Ok((
         projection(&m.at("o_proj"), output, c.hidden_size)?,
@@ -136,7 +132,13 @@ fn swiglu<'g>(m: &Module<'_>, x: Value<'g>, width: usize) -> Result<Value<'g>> {
     projection(&m.at("down_proj"), gate.silu() * up, x.extent(-1))
 }
 
-/// What every layer reads: where each row stands, and the angles of its positions.
+/// What every layer reads beside its input.
+enum Past<'g> {
+    Fused(Positions<'g>),
+    Fixed(FixedPositions<'g>),
+}
+
+/// Where each row stands, and the angles of its positions; for any number of rows and positions.
 struct Positions<'g> {
     rotary: Rotary<'g>,
     seqlens_k: Value<'g>,
@@ -158,6 +160,30 @@ impl<'g> Positions<'g> {
             total_sequence_length: g.input(tensors::TOTAL_SEQUENCE_LENGTH, DType::I32, shape![]),
             batch,
         }
+    }
+
+    /// Attention of the new positions `[b, s, queries, keys and values]`, and the cache after it.
+    fn attention(
+        &self,
+        qkv: Value<'g>,
+        layer: usize,
+        rotary_inside: bool,
+        c: &LanguageConfig,
+    ) -> [Value<'g>; 3] {
+        let cache = self.cache(qkv.graph(), layer, c);
+        let sizes = GroupedQuery {
+            num_heads: c.num_heads,
+            num_kv_heads: c.num_kv_heads,
+            head_dim: c.head_dim,
+        };
+        if rotary_inside {
+            return qkv.group_query_attention(None, cache, Some(self.rotary), sizes);
+        }
+        let (query, key_value) = (c.num_heads * c.head_dim, c.num_kv_heads * c.head_dim);
+        let [q, k, v] = qkv.split([query, key_value, key_value]);
+        let q = q.rotary_embedding(self.rotary);
+        let k = k.rotary_embedding(self.rotary);
+        q.group_query_attention(Some([k, v]), cache, None, sizes)
     }
 
     /// The inputs of the attention of layer `i`.

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `vision_encoder` | `siglip`, `aligner` | `vision_model.vision_tower`, `aligner` |
 //! | `embed_tokens` | `llama` | `language_model.model.embed_tokens` |
-//! | `language_model`, `prefill` | `llama` | `language_model.model.layers`, `.norm` |
+//! | `language_model`, `prefill` | `llama`, `fixed_attention` | `language_model.model.layers`, `.norm` |
 //! | `lm_head` | `heads` | `language_model.lm_head` |
 //! | `gen_head` | `heads` | `gen_head` |
 //! | `gen_embed` | `aligner` | `gen_embed`, `gen_aligner` |
@@ -25,6 +25,7 @@
 
 pub(crate) mod aligner;
 mod convnext;
+mod fixed_attention;
 pub(crate) mod flow_decoder;
 pub(crate) mod flow_encoder;
 pub(crate) mod heads;
@@ -36,7 +37,7 @@ pub(crate) mod vq_decoder;
 pub(crate) mod vq_encoder;
 
 use janus_runtime::GraphKind;
-use janus_runtime::manifest::VqConfig;
+use janus_runtime::manifest::{Operators, VqConfig};
 
 use crate::checkpoint::Ignored;
 use crate::config::{DrawingSizes, FlowSizes, Sizes};
@@ -104,19 +105,26 @@ const PARTS_OF_FLOW: [&str; 9] = [
     "vision_und_enc_model",
 ];
 
+/// Positions of a graph of fixed size for prompts.
+const PIECE: usize = 64;
+
 /// Builds every graph of an export. Weights are checked and named, not read.
-pub(crate) fn graphs(model: &Module<'_>, sizes: &Sizes<'_>) -> Result<Vec<(GraphKind, GraphFile)>> {
+pub(crate) fn graphs(
+    model: &Module<'_>,
+    sizes: &Sizes<'_>,
+    operators: Operators,
+) -> Result<Vec<(GraphKind, GraphFile)>> {
     let prefill = model.recipe().prefill();
     let drawing = sizes.drawing.config();
     let kinds = GraphKind::ALL.into_iter();
     let mut graphs = Vec::new();
     for kind in kinds.filter(|kind| kind.belongs_to(&drawing)) {
         let model = match (kind, &prefill) {
-            (GraphKind::Prefill, None) => continue,
+            (GraphKind::Prefill, None) if operators == Operators::Fused => continue,
             (GraphKind::Prefill, Some(recipe)) => model.by(recipe),
             _ => model.clone(),
         };
-        let g = GraphBuilder::default();
+        let g = builder(kind, operators);
         match &sizes.drawing {
             DrawingSizes::Tokens(vq) => with_tokens(kind, &g, &model, sizes, vq)?,
             DrawingSizes::Flow(flow) => with_flow(kind, &g, &model, sizes, flow)?,
@@ -130,6 +138,21 @@ pub(crate) fn graphs(model: &Module<'_>, sizes: &Sizes<'_>) -> Result<Vec<(Graph
     };
     model.recipe().expect_all_used(of_others)?;
     Ok(graphs)
+}
+
+/// An empty graph. One of the standard's operators has a size of its own, but for the table of words,
+/// of which a prompt has any number.
+fn builder(kind: GraphKind, operators: Operators) -> GraphBuilder {
+    match (operators, kind) {
+        (Operators::Fused, _) => GraphBuilder::default(),
+        (Operators::Standard, GraphKind::EmbedTokens) => GraphBuilder::standard(&[]),
+        (Operators::Standard, GraphKind::Prefill) => {
+            GraphBuilder::standard(&[(BATCH, 1), (SEQUENCE, PIECE)])
+        }
+        (Operators::Standard, _) => {
+            GraphBuilder::standard(&[(BATCH, 1), (SEQUENCE, 1), (IMAGES, 1)])
+        }
+    }
 }
 
 /// A graph of a model that draws by image tokens.

@@ -4,8 +4,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use janus_runtime::manifest::Operators;
+
 use super::node::NodeBuilder;
-use super::shape::{DType, Shape};
+use super::shape::{DType, Dim, Shape};
 use super::value::{Value, ValueId};
 use super::writer::TensorData;
 
@@ -14,6 +16,9 @@ use super::writer::TensorData;
 pub(crate) struct GraphBuilder {
     parts: RefCell<Parts>,
     scope: RefCell<String>,
+    operators: Operators,
+    /// Axes that have a name elsewhere, and a number in this graph.
+    fixed: &'static [(&'static str, usize)],
 }
 
 /// What a finished graph consists of.
@@ -66,8 +71,34 @@ impl Drop for Scope<'_> {
 }
 
 impl GraphBuilder {
+    /// A graph of the standard's operators, in which axes of these names have one extent.
+    pub(crate) fn standard(fixed: &'static [(&'static str, usize)]) -> Self {
+        Self {
+            operators: Operators::Standard,
+            fixed,
+            ..Self::default()
+        }
+    }
+
+    /// Which operators it is made of.
+    pub(crate) fn operators(&self) -> Operators {
+        self.operators
+    }
+
+    /// A shape with the numbers that axes have in this graph.
+    pub(super) fn settled(&self, mut shape: Shape) -> Shape {
+        for dim in &mut shape {
+            let fixed = self.fixed.iter().find(|(name, _)| *dim == Dim::Named(name));
+            if let Some((_, extent)) = fixed {
+                *dim = Dim::Fixed(*extent);
+            }
+        }
+        shape
+    }
+
     /// Declares an input of the graph.
     pub(crate) fn input(&self, name: impl Into<String>, dtype: DType, shape: Shape) -> Value<'_> {
+        let shape = self.settled(shape);
         let mut parts = self.parts.borrow_mut();
         let id = parts.add_value(name.into(), dtype, shape);
         parts.inputs.push(id);

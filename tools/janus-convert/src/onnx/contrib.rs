@@ -1,4 +1,7 @@
-//! ONNX Runtime's own operators: one short method each.
+//! ONNX Runtime's own operators: one short method each; and what they are in the standard's, for
+//! providers that have only those.
+
+use janus_runtime::manifest::Operators;
 
 use super::MICROSOFT;
 use super::shape::{DType, Dim, matrix_product, shape};
@@ -39,6 +42,11 @@ impl<'g> Value<'g> {
             weight.dim(0),
             "SimplifiedLayerNormalization of {self:?}"
         );
+        if self.graph().operators() == Operators::Standard {
+            let last = self.shape().len() - 1;
+            let mean = (self * self).reduce_mean(last);
+            return self / (mean + self.graph().scalar(eps)).sqrt() * weight;
+        }
         self.op("SimplifiedLayerNormalization")
             .input(weight)
             .int("axis", -1)
@@ -87,12 +95,33 @@ impl<'g> Value<'g> {
 
     /// Attention of every position to every other; `self` are the queries `[n, s, heads · d]`.
     pub(crate) fn multi_head_attention(self, key: Self, value: Self, num_heads: usize) -> Self {
+        if self.graph().operators() == Operators::Standard {
+            let [query, key, value] = [self, key, value].map(|it| it.part_heads(num_heads));
+            let scale = (query.extent(-1) as f32).powf(-0.5);
+            let scores = query.matmul(key.transpose(&[0, 1, 3, 2]));
+            let weights = (scores * self.graph().scalar(scale)).softmax(-1);
+            return weights.matmul(value).join_heads();
+        }
         self.op("MultiHeadAttention")
             .domain(MICROSOFT)
             .input(key)
             .input(value)
             .int("num_heads", num_heads as i64)
             .like(self)
+    }
+
+    /// `[n, s, heads · d]` as `[n, heads, s, d]`.
+    pub(crate) fn part_heads(self, num_heads: usize) -> Self {
+        let width = self.extent(-1) / num_heads;
+        self.reshape(shape![self.dim(0), self.dim(1), num_heads, width])
+            .transpose(&[0, 2, 1, 3])
+    }
+
+    /// `[n, heads, s, d]` as `[n, s, heads · d]`.
+    pub(crate) fn join_heads(self) -> Self {
+        let width = self.extent(1) * self.extent(-1);
+        let joined = shape![self.dim(0), self.dim(2), width];
+        self.transpose(&[0, 2, 1, 3]).reshape(joined)
     }
 
     /// Causal attention with a cache that is appended to in place. `self` are the queries of the

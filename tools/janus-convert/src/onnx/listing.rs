@@ -4,14 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::path::Path;
 
-use prost::Message;
-
 use super::proto;
-use crate::beside::read_bounded;
-use crate::error::{Error, Result};
-
-/// No graph without its weights is larger.
-const LIMIT: u64 = 64 << 20;
+use crate::error::Result;
 
 /// Lists the inputs, outputs, weights and nodes of a graph's file: type, name and shape, one line
 /// each, in the order in which they stand in the file.
@@ -20,12 +14,8 @@ const LIMIT: u64 = 64 << 20;
 ///
 /// If the file cannot be read or is not an ONNX graph.
 pub fn listing(graph: &Path) -> Result<String> {
-    let bytes = read_bounded(graph, LIMIT)?;
-    let model = proto::Model::decode(bytes.as_slice()).map_err(|source| Error::ParseGraph {
-        path: graph.to_owned(),
-        source,
-    })?;
-    let graph = model.graph.unwrap_or_default();
+    let model = janus_onnx::read(graph)?;
+    let graph = model.graph();
     let values = graph
         .input
         .iter()
@@ -59,7 +49,7 @@ fn node_line(node: &proto::Node, types: &BTreeMap<&str, TypeText<'_>>) -> String
             proto::AttributeType::Ints => format!("{:?}", attribute.ints),
             proto::AttributeType::Float => attribute.f().to_string(),
             proto::AttributeType::String => String::from_utf8_lossy(attribute.s()).into_owned(),
-            proto::AttributeType::Undefined => "?".to_owned(),
+            _ => "?".to_owned(),
         };
         format!("{}={value}", attribute.name())
     });
@@ -90,7 +80,7 @@ fn weight(tensor: &proto::Tensor) -> String {
     format!(
         "{} {} [{}]",
         tensor.name(),
-        type_name(tensor.data_type()),
+        tensor.data_type().short_name(),
         dims.join(", ")
     )
 }
@@ -113,18 +103,11 @@ impl fmt::Display for TypeText<'_> {
                 None => "?".to_owned(),
             });
         let dims: Vec<_> = dims.collect();
-        write!(f, "{} [{}]", type_name(tensor.elem_type()), dims.join(", "))
-    }
-}
-
-fn type_name(dtype: proto::DataType) -> &'static str {
-    match dtype {
-        proto::DataType::Undefined => "?",
-        proto::DataType::Float => "f32",
-        proto::DataType::Float16 => "f16",
-        proto::DataType::Uint8 => "u8",
-        proto::DataType::Int8 => "i8",
-        proto::DataType::Int32 => "i32",
-        proto::DataType::Int64 => "i64",
+        write!(
+            f,
+            "{} [{}]",
+            tensor.elem_type().short_name(),
+            dims.join(", ")
+        )
     }
 }

@@ -15,10 +15,11 @@ mod listing;
 mod model;
 mod node;
 mod ops;
-mod proto;
 mod shape;
 mod value;
 mod writer;
+
+use janus_onnx::proto;
 
 pub(crate) use builder::GraphBuilder;
 pub(crate) use contrib::{CacheInputs, GroupedQuery, Rotary};

@@ -1,5 +1,6 @@
 //! A finished graph as the bytes of an ONNX file.
 
+use janus_onnx::CRC32;
 use prost::Message;
 
 use super::builder::{NodeEntry, Parts, ValueEntry, WeightEntry};
@@ -11,12 +12,13 @@ use super::{IR_VERSION, MICROSOFT, OPSET};
 use crate::error::Result;
 
 /// The bytes of a graph's file. Weights that are not inline are named by their places in the file
-/// beside it.
-pub(super) fn encode(file: &GraphFile) -> Result<Vec<u8>> {
+/// beside it, each with the next of `checksums`: a damaged one can then be told by name.
+pub(super) fn encode(file: &GraphFile, checksums: &[u32]) -> Result<Vec<u8>> {
     let parts = &file.parts;
+    let mut checksums = checksums.iter();
     let weights = parts.weights.iter().zip(&file.places);
     let initializer: Result<Vec<_>> = weights
-        .map(|(weight, place)| tensor(file, weight, *place))
+        .map(|(weight, place)| tensor(file, weight, *place, &mut checksums))
         .collect();
     let infos = |ids: &[ValueId]| ids.iter().map(|id| value_info(parts.value(*id))).collect();
     let inner = parts.nodes.iter().flat_map(|node| &node.outputs).copied();
@@ -34,6 +36,7 @@ pub(super) fn encode(file: &GraphFile) -> Result<Vec<u8>> {
             value_info: infos(&inner),
         }),
         opset_import: vec![operator_set("", OPSET), operator_set(MICROSOFT, 1)],
+        functions: Vec::new(),
     };
     Ok(model.encode_to_vec())
 }
@@ -62,7 +65,16 @@ fn node(parts: &Parts, node: &NodeEntry) -> proto::Node {
     }
 }
 
-fn tensor(file: &GraphFile, weight: &WeightEntry, place: Place) -> Result<proto::Tensor> {
+fn tensor(
+    file: &GraphFile,
+    weight: &WeightEntry,
+    place: Place,
+    checksums: &mut std::slice::Iter<'_, u32>,
+) -> Result<proto::Tensor> {
+    let pair = |key: &str, value: String| proto::StringPair {
+        key: Some(key.to_owned()),
+        value: Some(value),
+    };
     let mut tensor = proto::Tensor {
         dims: weight.dims.iter().map(|&extent| extent as i64).collect(),
         data_type: Some(weight.dtype.proto() as i32),
@@ -79,16 +91,14 @@ fn tensor(file: &GraphFile, weight: &WeightEntry, place: Place) -> Result<proto:
             tensor.raw_data = Some(raw);
         }
         Place::Data(offset) => {
-            let pair = |key: &str, value: String| proto::StringPair {
-                key: Some(key.to_owned()),
-                value: Some(value),
-            };
             tensor.data_location = Some(proto::DataLocation::External as i32);
             tensor.external_data = vec![
                 pair("location", file.data_name()),
                 pair("offset", offset.to_string()),
                 pair("length", weight.bytes().to_string()),
             ];
+            let crc = checksums.next().map(|crc| format!("{crc:08x}"));
+            tensor.metadata_props = crc.map(|crc| pair(CRC32, crc)).into_iter().collect();
         }
     }
     Ok(tensor)

@@ -3,7 +3,10 @@
 //! Names and attributes are those of the ONNX operator set [`OPSET`](super::OPSET). Every method
 //! computes the type and shape that the operator gives.
 
-use std::ops::{Add, Div, Mul};
+use std::f32::consts::FRAC_1_SQRT_2;
+use std::ops::{Add, Div, Mul, Sub};
+
+use janus_runtime::manifest::Operators;
 
 use super::shape::{DType, Dim, Shape, broadcast, matrix_product, reshape_request, shape};
 use super::value::{Value, resolve_axis};
@@ -28,6 +31,7 @@ macro_rules! binary {
     };
 }
 binary!(Add, add, "Add");
+binary!(Sub, sub, "Sub");
 binary!(Mul, mul, "Mul");
 binary!(Div, div, "Div");
 
@@ -73,9 +77,18 @@ impl<'g> Value<'g> {
         self * self.sigmoid()
     }
 
-    /// The exact one, by the error function.
+    /// The exact one, by the error function; `Gelu` is newer than what some providers have.
     pub(crate) fn gelu(self) -> Self {
+        let graph = self.graph();
+        if graph.operators() == Operators::Standard {
+            let inner = (self * graph.scalar(FRAC_1_SQRT_2)).op("Erf").like(self);
+            return self * graph.scalar(0.5) * (inner + graph.scalar(1.0));
+        }
         self.op("Gelu").text("approximate", "none").like(self)
+    }
+
+    pub(crate) fn sqrt(self) -> Self {
+        self.op("Sqrt").like(self)
     }
 
     pub(crate) fn abs(self) -> Self {
@@ -92,6 +105,9 @@ impl<'g> Value<'g> {
 
     /// Euclidean length along an axis, which stays with an extent of one.
     pub(crate) fn reduce_l2(self, axis: usize) -> Self {
+        if self.graph().operators() == Operators::Standard {
+            return (self * self).reduced("ReduceSum", axis).sqrt();
+        }
         self.reduced("ReduceL2", axis)
     }
 
@@ -123,6 +139,9 @@ impl<'g> Value<'g> {
 
     /// This tensor, `[1, ..]`, once for each element of the first axis of `like`.
     pub(crate) fn repeat_for(self, like: Self) -> Self {
+        if self.dim(0) == like.dim(0) {
+            return self;
+        }
         let mut shape = self.shape();
         shape[0] = like.dim(0);
         let count = like
@@ -221,6 +240,7 @@ impl<'g> Value<'g> {
 
     /// The same elements in another shape. Named axes stay where they are.
     pub(crate) fn reshape(self, to: Shape) -> Self {
+        let to = self.graph().settled(to);
         let request = self.graph().integers(&reshape_request(&self.shape(), &to));
         self.op("Reshape").input(request).output(self.dtype(), to)
     }

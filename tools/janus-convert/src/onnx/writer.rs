@@ -118,21 +118,23 @@ impl GraphFile {
         dir: &Path,
         progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<Vec<WrittenFile>> {
-        let mut written = Vec::new();
+        let (mut written, mut checksums) = (Vec::new(), Vec::new());
         if let Some(name) = self.data_file() {
             let file = HashedFile::create(dir, &name)?;
-            written.push(self.write_weights(file, progress)?);
+            written.push(self.write_weights(file, &mut checksums, progress)?);
         }
         let mut file = HashedFile::create(dir, &self.file)?;
-        file.write(&model::encode(self)?)?;
+        file.write(&model::encode(self, &checksums)?)?;
         written.push(file.finish()?);
         Ok(written)
     }
 
-    /// Makes the bytes of the weights, while another thread hashes and writes them.
+    /// Makes the bytes of the weights and the checksum of each, while another thread hashes and
+    /// writes them.
     fn write_weights(
         &self,
         mut file: HashedFile,
+        checksums: &mut Vec<u32>,
         progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<WrittenFile> {
         std::thread::scope(|scope| {
@@ -144,7 +146,7 @@ impl GraphFile {
                 }
                 Ok(file)
             });
-            let made = self.make_pieces(&pieces, progress);
+            let made = self.make_pieces(&pieces, checksums, progress);
             drop(pieces);
             let file = writer
                 .join()
@@ -158,12 +160,15 @@ impl GraphFile {
     fn make_pieces(
         &self,
         pieces: &mpsc::SyncSender<Piece>,
+        checksums: &mut Vec<u32>,
         progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<()> {
         for (weight, place) in self.parts.weights.iter().zip(&self.places) {
             let Place::Data(start) = *place else { continue };
             let mut offset = start;
+            let mut crc = crc32fast::Hasher::new();
             weight.data.write(&mut |bytes| {
+                crc.update(bytes);
                 let piece = Piece {
                     offset,
                     bytes: bytes.to_vec(),
@@ -176,6 +181,7 @@ impl GraphFile {
             })?;
             let name = &self.parts.value(weight.value).name;
             assert_eq!(offset, start + weight.bytes(), "bytes of weight {name}");
+            checksums.push(crc.finalize());
         }
         Ok(())
     }

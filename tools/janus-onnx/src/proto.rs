@@ -7,7 +7,7 @@ use prost::{Enumeration, Message, Oneof};
 
 /// A graph with the operator sets that it is written in.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Model {
+pub struct Model {
     #[prost(int64, optional, tag = "1")]
     pub ir_version: Option<i64>,
     #[prost(string, optional, tag = "2")]
@@ -18,11 +18,20 @@ pub(crate) struct Model {
     pub graph: Option<Graph>,
     #[prost(message, repeated, tag = "8")]
     pub opset_import: Vec<OperatorSet>,
+    #[prost(message, repeated, tag = "25")]
+    pub functions: Vec<Function>,
+}
+
+/// A function of a model: none of ours has one.
+#[derive(Clone, PartialEq, Message)]
+pub struct Function {
+    #[prost(string, optional, tag = "1")]
+    pub name: Option<String>,
 }
 
 /// A domain of operators at a version.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct OperatorSet {
+pub struct OperatorSet {
     #[prost(string, optional, tag = "1")]
     pub domain: Option<String>,
     #[prost(int64, optional, tag = "2")]
@@ -31,7 +40,7 @@ pub(crate) struct OperatorSet {
 
 /// Nodes in topological order, weights, and the values at the edges.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Graph {
+pub struct Graph {
     #[prost(message, repeated, tag = "1")]
     pub node: Vec<Node>,
     #[prost(string, optional, tag = "2")]
@@ -48,7 +57,7 @@ pub(crate) struct Graph {
 
 /// One operator applied to named values.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Node {
+pub struct Node {
     #[prost(string, repeated, tag = "1")]
     pub input: Vec<String>,
     #[prost(string, repeated, tag = "2")]
@@ -65,7 +74,7 @@ pub(crate) struct Node {
 
 /// A constant argument of an operator.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Attribute {
+pub struct Attribute {
     #[prost(string, optional, tag = "1")]
     pub name: Option<String>,
     #[prost(float, optional, tag = "2")]
@@ -74,6 +83,10 @@ pub(crate) struct Attribute {
     pub i: Option<i64>,
     #[prost(bytes = "vec", optional, tag = "4")]
     pub s: Option<Vec<u8>>,
+    #[prost(message, optional, tag = "5")]
+    pub t: Option<Tensor>,
+    #[prost(float, repeated, packed = "false", tag = "7")]
+    pub floats: Vec<f32>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
     #[prost(enumeration = "AttributeType", optional, tag = "20")]
@@ -82,17 +95,20 @@ pub(crate) struct Attribute {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enumeration)]
 #[repr(i32)]
-pub(crate) enum AttributeType {
+pub enum AttributeType {
     Undefined = 0,
     Float = 1,
     Int = 2,
     String = 3,
+    Tensor = 4,
+    Graph = 5,
+    Floats = 6,
     Ints = 7,
 }
 
 /// A weight: its bytes, or where they lie.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Tensor {
+pub struct Tensor {
     #[prost(int64, repeated, packed = "false", tag = "1")]
     pub dims: Vec<i64>,
     #[prost(enumeration = "DataType", optional, tag = "2")]
@@ -105,29 +121,41 @@ pub(crate) struct Tensor {
     pub external_data: Vec<StringPair>,
     #[prost(enumeration = "DataLocation", optional, tag = "14")]
     pub data_location: Option<i32>,
+    #[prost(message, repeated, tag = "16")]
+    pub metadata_props: Vec<StringPair>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enumeration)]
 #[repr(i32)]
-pub(crate) enum DataType {
+pub enum DataType {
     Undefined = 0,
     Float = 1,
     Uint8 = 2,
     Int8 = 3,
+    Uint16 = 4,
+    Int16 = 5,
     Int32 = 6,
     Int64 = 7,
+    Text = 8,
+    Bool = 9,
     Float16 = 10,
+    Double = 11,
+    Uint32 = 12,
+    Uint64 = 13,
+    Bfloat16 = 16,
+    Uint4 = 21,
+    Int4 = 22,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enumeration)]
 #[repr(i32)]
-pub(crate) enum DataLocation {
+pub enum DataLocation {
     Default = 0,
     External = 1,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct StringPair {
+pub struct StringPair {
     #[prost(string, optional, tag = "1")]
     pub key: Option<String>,
     #[prost(string, optional, tag = "2")]
@@ -136,7 +164,7 @@ pub(crate) struct StringPair {
 
 /// Name and type of a value.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct ValueInfo {
+pub struct ValueInfo {
     #[prost(string, optional, tag = "1")]
     pub name: Option<String>,
     #[prost(message, optional, tag = "2")]
@@ -144,13 +172,13 @@ pub(crate) struct ValueInfo {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct ValueType {
+pub struct ValueType {
     #[prost(message, optional, tag = "1")]
     pub tensor_type: Option<TensorType>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct TensorType {
+pub struct TensorType {
     #[prost(enumeration = "DataType", optional, tag = "1")]
     pub elem_type: Option<i32>,
     #[prost(message, optional, tag = "2")]
@@ -158,19 +186,19 @@ pub(crate) struct TensorType {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct TensorShape {
+pub struct TensorShape {
     #[prost(message, repeated, tag = "1")]
     pub dim: Vec<Dimension>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Dimension {
+pub struct Dimension {
     #[prost(oneof = "Extent", tags = "1, 2")]
     pub extent: Option<Extent>,
 }
 
 #[derive(Clone, PartialEq, Oneof)]
-pub(crate) enum Extent {
+pub enum Extent {
     #[prost(int64, tag = "1")]
     Value(i64),
     #[prost(string, tag = "2")]
