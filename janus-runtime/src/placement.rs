@@ -47,9 +47,9 @@ impl Placement {
             let (Some(provider), nodes) = (provider(subgraph), nodes(subgraph)) else {
                 continue;
             };
-            let known = placement.providers.iter_mut();
-            match known.into_iter().find(|placed| placed.provider == provider) {
-                Some(placed) => placed.nodes.extend(nodes),
+            let mut known = placement.providers.iter();
+            match known.position(|placed| placed.provider == provider) {
+                Some(place) => placement.providers[place].nodes.extend(nodes),
                 None => placement.providers.push(Placed { provider, nodes }),
             }
         }

@@ -224,7 +224,12 @@ fn check_precision(
 }
 
 /// Follows both exports node by node. Ctrl-C stops it between two graphs.
-fn departures(model: &Model, reference: &Model, context: &Context) -> anyhow::Result<BisectReport> {
+fn departures(
+    model: &Model,
+    reference: &Model,
+    args: &Args,
+    context: &Context,
+) -> anyhow::Result<BisectReport> {
     let options = context.session_options()?;
     let expected = SessionOptions::on(args.compare_provider);
     let _steps = interrupt::steps();
