@@ -143,9 +143,17 @@ fn random_arrivals_get_what_they_get_alone() {
 /// A long prompt runs piece by piece, and those that run go on meanwhile, a token each step.
 #[test]
 fn a_long_prompt_holds_nobody_up() {
+    const PIECES: usize = 4;
     let mut janus = demo();
+    let long = Prompt::new().user("please ".repeat(8));
+    let params = TextParams {
+        max_new_tokens: 1,
+        ..TextParams::default()
+    };
+    let long = janus.text_request(&long, &params).unwrap();
     let limits = Limits {
-        piece: 4,
+        // The last position of a prompt is run with everybody's.
+        piece: (long.prompt_positions() - 1).div_ceil(PIECES),
         ..Limits::default()
     };
     let mut scheduler = janus.scheduler().with_limits(limits);
@@ -153,13 +161,6 @@ fn a_long_prompt_holds_nobody_up() {
     let running = scheduler.submit(running).unwrap();
     while scheduler.step(&mut janus.llm).unwrap().is_empty() {}
 
-    let long = Prompt::new().user("please ".repeat(8));
-    let params = TextParams {
-        max_new_tokens: 1,
-        ..TextParams::default()
-    };
-    let long = janus.text_request(&long, &params).unwrap();
-    let pieces = (long.prompt_positions() - 1).div_ceil(4);
     let long = scheduler.submit(long).unwrap();
     let mut steps = 0;
     loop {
