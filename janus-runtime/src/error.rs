@@ -189,6 +189,29 @@ pub enum Error {
         #[source]
         source: ort::Error,
     },
+    /// Nodes of a graph would not run where they were asked to.
+    #[error("graph `{graph}` is not all on `{provider}`: ONNX Runtime left {nodes} nodes to others, {operators}, `{}` for one", example.escape_debug())]
+    Fallback {
+        /// The graph.
+        graph: GraphKind,
+        /// The provider.
+        provider: ExecutionProvider,
+        /// How many nodes.
+        nodes: usize,
+        /// Their operators, and how often each is there.
+        operators: String,
+        /// The name of one.
+        example: String,
+    },
+    /// ONNX Runtime did not say where the nodes of a graph are.
+    #[error("graph `{graph}`: cannot tell where its nodes run")]
+    Placement {
+        /// The graph.
+        graph: GraphKind,
+        /// What it said.
+        #[source]
+        source: ort::Error,
+    },
     /// An input or output differs from the manifest.
     #[error("graph `{graph}`: tensor `{tensor}` should be {expected}, the file has {found}")]
     Signature {

@@ -1,9 +1,10 @@
 //! An exported model directory.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
@@ -12,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::lazy::LazyGraph;
 use crate::manifest::{FileEntry, GraphEntry, Manifest};
+use crate::placement::Placement;
 use crate::session::{self, SessionOptions};
 
 /// An exported model directory whose files are as long as its manifest says.
@@ -22,6 +24,8 @@ pub struct ModelDir(Arc<Contents>);
 struct Contents {
     path: PathBuf,
     manifest: Manifest,
+    /// Of the graphs that were opened.
+    placements: Mutex<BTreeMap<GraphKind, Placement>>,
 }
 
 impl ModelDir {
@@ -34,8 +38,11 @@ impl ModelDir {
         for (name, entry) in &manifest.files {
             check_size(&path.join(name), entry)?;
         }
-        let path = path.to_owned();
-        Ok(Self(Arc::new(Contents { path, manifest })))
+        Ok(Self(Arc::new(Contents {
+            path: path.to_owned(),
+            manifest,
+            placements: Mutex::default(),
+        })))
     }
 
     /// Where it is.
@@ -48,15 +55,32 @@ impl ModelDir {
         &self.0.manifest
     }
 
+    /// Where the nodes of the graphs run that have been opened so far, by whatever clone of this.
+    pub fn placements(&self) -> BTreeMap<GraphKind, Placement> {
+        let placements = self.0.placements.lock();
+        placements.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Opens a graph, after checking that its file, though not yet its weights, is unchanged.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Fallback`] where the provider leaves nodes to others and
+    /// [`SessionOptions::allow_fallback`] is not set.
     pub fn graph(&self, kind: GraphKind, options: &SessionOptions) -> Result<Graph> {
-        let Contents { path, manifest } = &*self.0;
+        let Contents {
+            path,
+            manifest,
+            placements,
+        } = &*self.0;
         let entry = self.entry(kind)?.clone();
         let file = path.join(&entry.file);
         if let Some(listed) = manifest.files.get(&entry.file) {
             check_hash(&file, listed)?;
         }
-        let session = session::open(&file, kind, options)?;
+        let (session, placement) = session::open(&file, kind, options)?;
+        let mut placements = placements.lock().unwrap_or_else(PoisonError::into_inner);
+        placements.insert(kind, placement);
         Graph::new(kind, entry, options.provider, session)
     }
 

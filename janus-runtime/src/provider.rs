@@ -46,13 +46,13 @@ pub enum ExecutionProvider {
 const NAMES: &str = "cpu, cuda[:N], tensorrt[:N], directml[:N], coreml, openvino, webgpu";
 
 impl ExecutionProvider {
-    /// The provider as ONNX Runtime takes it, none for the CPU, which every session has.
+    /// The provider as ONNX Runtime takes it, nothing for the CPU, which every session has.
     ///
     /// A provider that cannot be registered is an error, never a silent move to the CPU.
-    pub(crate) fn dispatch(self) -> Result<Option<ExecutionProviderDispatch>> {
+    pub(crate) fn dispatches(self) -> Result<Vec<ExecutionProviderDispatch>> {
         // Registration is only code: every build has all of it, the library decides what is real.
         let (available, dispatch) = match self {
-            Self::Cpu => return Ok(None),
+            Self::Cpu => return Ok(Vec::new()),
             Self::Cuda { device } => offer(ep::CUDA::default().with_device_id(device as i32)),
             Self::TensorRt { device } => {
                 offer(ep::TensorRT::default().with_device_id(device as i32))
@@ -71,7 +71,33 @@ impl ExecutionProvider {
                 library,
             });
         }
-        Ok(Some(dispatch.error_on_failure()))
+        let mut dispatches = vec![dispatch.error_on_failure()];
+        if let Self::TensorRt { device } = self {
+            // TensorRT takes what it can, and CUDA what is left: both are the GPU asked for.
+            dispatches.extend(Self::Cuda { device }.dispatches()?);
+        }
+        Ok(dispatches)
+    }
+
+    /// What ONNX Runtime calls it.
+    pub(crate) fn ort_name(self) -> &'static str {
+        match self {
+            Self::Cpu => "CPUExecutionProvider",
+            Self::Cuda { .. } => "CUDAExecutionProvider",
+            Self::TensorRt { .. } => "TensorrtExecutionProvider",
+            Self::DirectMl { .. } => "DmlExecutionProvider",
+            Self::CoreMl => "CoreMLExecutionProvider",
+            Self::OpenVino => "OpenVINOExecutionProvider",
+            Self::WebGpu => "WebGpuExecutionProvider",
+        }
+    }
+
+    /// Providers of the same device that take what this one leaves.
+    pub(crate) fn also_runs_on(self) -> &'static [&'static str] {
+        match self {
+            Self::TensorRt { .. } => &["CUDAExecutionProvider"],
+            _ => &[],
+        }
     }
 
     fn name(self) -> &'static str {

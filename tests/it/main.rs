@@ -6,6 +6,7 @@ mod contract;
 mod flow;
 mod llm;
 mod pipeline;
+mod placement;
 mod precision;
 mod tidy;
 mod tokenizer;

@@ -65,7 +65,8 @@ impl Pairing {
 ///
 /// A turn of a case that takes less than a quarter of a second is a run that does not count, to
 /// get caches and threads back, and then runs for a quarter of a second, of which the median
-/// counts. Cases that only one of them has are left out.
+/// counts. Cases that only one of them has, or that have other parts in the other, are left
+/// out.
 ///
 /// # Errors
 ///
@@ -104,9 +105,11 @@ struct Common {
     places: [usize; 2],
 }
 
+/// Cases of the same name and the same parts.
 fn common(model: &impl Subject, other: &impl Subject, stage: Stage) -> Vec<Common> {
     let others = other.cases(stage);
-    let place = |case: &Case| others.iter().position(|other| other.name() == case.name());
+    let names = |case: &Case| -> Vec<_> { case.timed.iter().map(|t| t.name.clone()).collect() };
+    let place = |case: &Case| others.iter().position(|other| names(other) == names(case));
     let cases = model.cases(stage).into_iter().enumerate();
     cases
         .filter_map(|(i, case)| {

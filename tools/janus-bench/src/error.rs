@@ -3,6 +3,7 @@
 use std::collections::TryReserveError;
 use std::error::Error as StdError;
 
+use crate::plan::Head;
 use crate::stage::Stage;
 
 /// What a [`Subject`](crate::Subject) says went wrong.
@@ -25,6 +26,21 @@ pub enum Error {
     UnknownStage {
         /// The name.
         name: String,
+    },
+    /// A stage was asked for that no model concerned has.
+    #[error("no stage `{stage}` here: {}", match stage {
+        Stage::Vae => "a model draws with image tokens",
+        _ => "a model draws by rectified flow",
+    })]
+    StageMissing {
+        /// The stage.
+        stage: Stage,
+    },
+    /// A head was asked for that a model concerned does not have.
+    #[error("no {head} head here: a model draws by rectified flow")]
+    HeadMissing {
+        /// The head.
+        head: Head,
     },
     /// There is no room for the buffer over which the read bandwidth is measured.
     #[error("no memory for the {bytes} bytes over which the read bandwidth is measured")]

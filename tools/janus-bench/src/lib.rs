@@ -21,7 +21,7 @@
 //! # let path = janus_tests::demo_model();
 //! let model = ModelDir::open(path)?;
 //! let settings = Settings { stages: vec![Stage::Decode], ..Settings::default() };
-//! let plan = Plan::new(&settings, &[model.manifest()]);
+//! let plan = Plan::new(&settings, &[model.manifest()])?;
 //! let budget = Budget { seconds: 1.0, repeats: Some(3) };
 //!
 //! let mut subject = LocalModel::new(model, SessionOptions::default(), plan);
@@ -54,7 +54,7 @@ pub use error::{AnyError, Error, Result};
 pub use machine::Machine;
 pub use measure::{Budget, Measurement, Progress, StageMeasurements, measure};
 pub use plan::{Head, Limit, Plan, Settings};
-pub use report::{Comparison, Picture, Report, Setting};
+pub use report::{Comparison, Length, Picture, Report, Setting};
 pub use stage::Stage;
 pub use statistics::Summary;
 pub use subject::{Case, LocalModel, Subject, Timed};

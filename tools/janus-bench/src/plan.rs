@@ -4,8 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use janus_runtime::Manifest;
+use janus_runtime::manifest::DrawingConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
 use crate::stage::Stage;
 
 /// Lengths of the prompts: a sentence, and a question about a picture.
@@ -18,24 +20,14 @@ const ROWS: [usize; 3] = [1, 2, 8];
 const PROMPT: usize = 32;
 
 /// What is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// What is measured; the order does not matter.
+    /// What is measured, in any order; if empty, whatever the models have.
     pub stages: Vec<Stage>,
-    /// The head of a decode step.
-    pub head: Head,
+    /// The head of a decode step: that of image tokens, where nothing else is said and all have it.
+    pub head: Option<Head>,
     /// Whether a whole picture is drawn, rather than one reckoned from the step in its middle.
     pub full: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            stages: Stage::ALL.to_vec(),
-            head: Head::Image,
-            full: false,
-        }
-    }
 }
 
 /// One of the two heads.
@@ -49,6 +41,17 @@ pub enum Head {
 }
 
 impl Head {
+    /// Both heads.
+    pub(crate) const ALL: [Self; 2] = [Self::Text, Self::Image];
+
+    /// Whether models that draw like this have it.
+    pub(crate) fn belongs_to(self, drawing: &DrawingConfig) -> bool {
+        match self {
+            Self::Text => true,
+            Self::Image => matches!(drawing, DrawingConfig::Tokens(_)),
+        }
+    }
+
     /// The name used on the command line and in reports.
     pub fn name(self) -> &'static str {
         match self {
@@ -110,16 +113,20 @@ pub struct Limit {
 
 impl Plan {
     /// Fits `settings` to models that are to be measured alike.
-    pub fn new(settings: &Settings, models: &[&Manifest]) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StageMissing`] and [`Error::HeadMissing`] for what was asked for and does not
+    /// belong to how one of the models draws.
+    pub fn new(settings: &Settings, models: &[&Manifest]) -> Result<Self> {
         let context_length = least(models, |m| m.language.context_length);
         let tokens = models
             .iter()
             .map(|m| m.drawing.num_tokens())
             .max()
             .unwrap_or(0);
-        let mut stages = settings.stages.clone();
-        stages.sort_unstable();
-        stages.dedup();
+        let stages = stages(&settings.stages, models)?;
+        let head = head(settings.head, models)?;
 
         let mut limits = Vec::new();
         let mut fit = |stage, wanted: usize, room: usize| {
@@ -138,20 +145,21 @@ impl Plan {
             .map(|&length| fit(Stage::Prefill, length, context_length))
             .collect();
         prefill.dedup();
-        // The step itself takes a position; the last token of a picture is never run.
+        // The step itself takes a position; the last token of a picture is never run, and the time
+        // of a flow takes the place of the token that begins a picture.
         let context = fit(Stage::Decode, CONTEXT, context_length.saturating_sub(1));
         let room = (context_length + 1).saturating_sub(tokens);
         let prompt = fit(Stage::Image, PROMPT, room);
-        Self {
+        Ok(Self {
             stages,
             prefill,
             context,
             rows: ROWS.to_vec(),
-            head: settings.head,
+            head,
             prompt,
             full: settings.full,
             limits,
-        }
+        })
     }
 
     /// Positions before the step in the middle of a picture.
@@ -165,6 +173,29 @@ impl Plan {
     }
 }
 
+/// What was asked for, or else every stage that all models have; in order, each once.
+fn stages(wanted: &[Stage], models: &[&Manifest]) -> Result<Vec<Stage>> {
+    let is_there = |stage: &Stage| models.iter().all(|m| stage.belongs_to(&m.drawing));
+    if let Some(&stage) = wanted.iter().find(|stage| !is_there(stage)) {
+        return Err(Error::StageMissing { stage });
+    }
+    let all = Stage::ALL.into_iter().filter(is_there);
+    Ok(all
+        .filter(|stage| wanted.is_empty() || wanted.contains(stage))
+        .collect())
+}
+
+/// The head that was asked for, or else that of image tokens where all models have it.
+fn head(wanted: Option<Head>, models: &[&Manifest]) -> Result<Head> {
+    let missing = |head: Head| !models.iter().all(|m| head.belongs_to(&m.drawing));
+    match wanted {
+        Some(head) if missing(head) => Err(Error::HeadMissing { head }),
+        Some(head) => Ok(head),
+        None if missing(Head::Image) => Ok(Head::Text),
+        None => Ok(Head::Image),
+    }
+}
+
 fn least(models: &[&Manifest], size: impl Fn(&Manifest) -> usize) -> usize {
     models.iter().map(|model| size(model)).min().unwrap_or(0)
 }
@@ -173,6 +204,7 @@ fn least(models: &[&Manifest], size: impl Fn(&Manifest) -> usize) -> usize {
 mod tests {
     use super::*;
     use janus_runtime::ModelDir;
+    use janus_runtime::manifest::DType;
 
     fn manifest(context_length: usize) -> Manifest {
         let model = ModelDir::open(janus_tests::demo_model()).unwrap();
@@ -184,11 +216,11 @@ mod tests {
     #[test]
     fn sizes_are_those_of_the_smallest_context() {
         let (large, small) = (manifest(16384), manifest(256));
-        let plan = Plan::new(&Settings::default(), &[&large]);
+        let plan = Plan::new(&Settings::default(), &[&large]).unwrap();
         assert_eq!((&plan.prefill[..], plan.context), (&[64, 620][..], 300));
         assert_eq!((plan.prompt, plan.limits.len()), (32, 0));
 
-        let plan = Plan::new(&Settings::default(), &[&large, &small]);
+        let plan = Plan::new(&Settings::default(), &[&large, &small]).unwrap();
         assert_eq!((&plan.prefill[..], plan.context), (&[64, 256][..], 255));
         let told: Vec<_> = plan.limits.iter().map(|l| (l.wanted, l.measured)).collect();
         assert_eq!(told, [(620, 256), (300, 255)]);
@@ -201,10 +233,47 @@ mod tests {
             stages: vec![Stage::Vq, Stage::Decode, Stage::Vq],
             ..Settings::default()
         };
-        let plan = Plan::new(&settings, &[&manifest(16)]);
+        let plan = Plan::new(&settings, &[&manifest(16)]).unwrap();
         assert_eq!(plan.stages, [Stage::Decode, Stage::Vq]);
         assert_eq!(plan.prefill, [16]);
         // Nothing is said of stages that are not measured.
         assert!(plan.limits.iter().all(|l| l.stage == Stage::Decode));
+    }
+
+    #[test]
+    fn what_a_model_does_not_have_is_left_out_or_refused() {
+        let tokens = manifest(256);
+        let flow = ModelDir::open(janus_tests::tiny_flow(DType::Fp32)).unwrap();
+        let flow = flow.manifest();
+        let of = |stages: &[Stage], head, models: &[&Manifest]| {
+            let settings = Settings {
+                stages: stages.to_vec(),
+                head,
+                full: false,
+            };
+            Plan::new(&settings, models)
+        };
+        let plan = of(&[], None, &[flow]).unwrap();
+        assert_eq!(plan.head, Head::Text);
+        assert!(plan.stages.contains(&Stage::Vae) && !plan.stages.contains(&Stage::Vq));
+        let plan = of(&[], None, &[&tokens]).unwrap();
+        assert_eq!(plan.head, Head::Image);
+        assert!(plan.stages.contains(&Stage::Vq) && !plan.stages.contains(&Stage::Vae));
+
+        let refused = |stages: &[Stage], head, models: &[&Manifest]| {
+            of(stages, head, models).unwrap_err().to_string()
+        };
+        assert_eq!(
+            refused(&[Stage::Decode, Stage::Vq], None, &[flow]),
+            "no stage `vq` here: a model draws by rectified flow"
+        );
+        assert_eq!(
+            refused(&[Stage::Vae], None, &[&tokens]),
+            "no stage `vae` here: a model draws with image tokens"
+        );
+        assert_eq!(
+            refused(&[], Some(Head::Image), &[&tokens, flow]),
+            "no image head here: a model draws by rectified flow"
+        );
     }
 }

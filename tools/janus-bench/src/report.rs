@@ -1,8 +1,11 @@
 //! What is told of a model, or of two.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use janus_runtime::manifest::DrawingConfig;
+use janus_runtime::{GraphKind, Placement};
 use serde::Serialize;
 
 use crate::compare::StagePairings;
@@ -12,6 +15,9 @@ use crate::plan::{Limit, Plan};
 use crate::stage::Stage;
 use crate::statistics::Summary;
 use crate::table::Table;
+
+/// What ONNX Runtime calls the CPU.
+const CPU: &str = "CPUExecutionProvider";
 
 /// A model, and how it is run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -36,7 +42,7 @@ pub struct Setting {
 
 /// A model, measured.
 ///
-/// As JSON: `setting`, `machine`, `stages`, `picture` and `limits`. Every stage has its
+/// As JSON: `setting`, `machine`, `stages`, `picture`, `limits` and `nodes`. Every stage has its
 /// `peak_memory` in bytes and its `measurements`, each with a `name` such as `decode.2.decoder`,
 /// its `time` in seconds (`runs`, `median`, `p10`, `p90`), what a run makes, moves and computes
 /// (`tokens`, `bytes`, `operations`), each of these per second by the median, and the
@@ -53,27 +59,66 @@ pub struct Report {
     pub picture: Option<Picture>,
     /// What was measured in a smaller size, and why.
     pub limits: Vec<Limit>,
+    /// How many nodes of each graph that was opened ONNX Runtime put on which provider.
+    pub nodes: BTreeMap<GraphKind, BTreeMap<String, usize>>,
 }
 
 /// How long one picture takes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Picture {
-    /// Its tokens.
-    pub tokens: usize,
+    /// What it takes.
+    #[serde(flatten)]
+    pub length: Length,
     /// Seconds from the prompt to the pixels.
     pub seconds: f64,
-    /// Whether it was not drawn: the prompt and the first token, the step in the middle for every
-    /// other token, and the VQ decoder are added up.
+    /// Whether it was not drawn: the prompt, which gives the first of its tokens, a step for every
+    /// other one or for every step of the flow, and the decoder to pixels are added up.
     pub extrapolated: bool,
 }
 
+/// How long the way to a picture is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Length {
+    /// Its image tokens.
+    Tokens(usize),
+    /// Its steps from noise, one velocity each.
+    Steps(usize),
+}
+
+impl Length {
+    fn of(drawing: &DrawingConfig) -> Self {
+        match drawing {
+            DrawingConfig::Tokens(vq) => Self::Tokens(vq.num_tokens()),
+            DrawingConfig::Flow(flow) => Self::Steps(flow.steps),
+        }
+    }
+
+    /// How often the measured step is made.
+    fn steps(self) -> usize {
+        match self {
+            Self::Tokens(tokens) => tokens.saturating_sub(1),
+            Self::Steps(steps) => steps,
+        }
+    }
+}
+
+impl fmt::Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tokens(tokens) => write!(f, "{tokens} tokens"),
+            Self::Steps(steps) => write!(f, "{steps} steps"),
+        }
+    }
+}
+
 impl Report {
-    /// Puts together what was measured by `plan` of a model whose pictures have `tokens` tokens.
+    /// Puts together what was measured by `plan` of a model that draws like `drawing`.
     pub fn new(
         setting: Setting,
         machine: Machine,
         plan: &Plan,
-        tokens: usize,
+        drawing: &DrawingConfig,
         mut stages: Vec<StageMeasurements>,
     ) -> Self {
         if let Some(bandwidth) = machine.read_bandwidth {
@@ -83,26 +128,44 @@ impl Report {
             }
         }
         Self {
-            picture: Picture::of(&stages, tokens),
+            picture: Picture::of(&stages, Length::of(drawing)),
             limits: plan.limits.clone(),
+            nodes: BTreeMap::new(),
             setting,
             machine,
             stages,
         }
     }
+
+    /// Adds where the nodes of the graphs are.
+    #[must_use]
+    pub fn with_placements(mut self, placements: &BTreeMap<GraphKind, Placement>) -> Self {
+        let counts = |placement: &Placement| {
+            let providers = placement.providers.iter();
+            providers
+                .map(|(name, nodes)| (name.clone(), nodes.len()))
+                .collect()
+        };
+        let graphs = placements.iter();
+        self.nodes = graphs
+            .map(|(&graph, placement)| (graph, counts(placement)))
+            .collect();
+        self
+    }
 }
 
 impl Picture {
-    fn of(stages: &[StageMeasurements], tokens: usize) -> Option<Self> {
+    fn of(stages: &[StageMeasurements], length: Length) -> Option<Self> {
         let all = stages.iter().flat_map(|stage| &stage.measurements);
         let median = |name: &str| Some(all.clone().find(|m| m.name == name)?.time.median);
         let drawn = median("image.picture");
         let reckoned = || {
-            let steps = tokens.saturating_sub(1) as f64 * median("image.step")?;
-            Some(median("image.prompt")? + steps + median("image.vq_decode")?)
+            let steps = length.steps() as f64 * median("image.step")?;
+            let pixels = median("image.vq_decode").or_else(|| median("image.vae_decode"))?;
+            Some(median("image.prompt")? + steps + pixels)
         };
         Some(Self {
-            tokens,
+            length,
             seconds: drawn.or_else(reckoned)?,
             extrapolated: drawn.is_none(),
         })
@@ -131,16 +194,17 @@ impl fmt::Display for Report {
         write!(f, "\n{table}")?;
         if let Some(picture) = self.picture {
             let Picture {
-                tokens, seconds, ..
+                length, seconds, ..
             } = picture;
-            write!(f, "\na picture of {tokens} tokens takes {seconds:.3} s")?;
+            write!(f, "\na picture of {length} takes {seconds:.3} s")?;
             if picture.extrapolated {
-                let steps = tokens.saturating_sub(1);
-                write!(f, ", extrapolated: prompt + {steps} × step + VQ decode")?;
+                let steps = length.steps();
+                write!(f, ", extrapolated: prompt + {steps} × step + decode")?;
             }
             writeln!(f)?;
         }
-        fmt_limits(f, &self.limits)
+        fmt_limits(f, &self.limits)?;
+        fmt_nodes(f, &self.nodes)
     }
 }
 
@@ -243,6 +307,25 @@ fn fmt_limits(f: &mut fmt::Formatter<'_>, limits: &[Limit]) -> fmt::Result {
             f,
             "{before}{stage}: {measured} positions in the place of {wanted}, where the context ends"
         )?;
+    }
+    Ok(())
+}
+
+/// Where nodes are, if any is not on the CPU.
+fn fmt_nodes(
+    f: &mut fmt::Formatter<'_>,
+    nodes: &BTreeMap<GraphKind, BTreeMap<String, usize>>,
+) -> fmt::Result {
+    let mut providers = nodes.values().flat_map(BTreeMap::keys);
+    if providers.all(|provider| provider == CPU) {
+        return Ok(());
+    }
+    writeln!(f, "\nnodes")?;
+    for (graph, counts) in nodes {
+        let counts = counts
+            .iter()
+            .map(|(provider, count)| format!("{count} on {provider}"));
+        writeln!(f, "  {graph}: {}", counts.collect::<Vec<_>>().join(", "))?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use janus_runtime::manifest::DrawingConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -19,9 +20,9 @@ pub enum Stage {
     Prefill,
     /// One position of every row is run, and its head: the step of either loop.
     Decode,
-    /// Either head by itself, called again and again.
+    /// Each head by itself, called again and again.
     Heads,
-    /// Either embedding by itself, one token a call.
+    /// Each embedding by itself, one token a call.
     Embeddings,
     /// One token is drawn from the image vocabulary.
     Sampling,
@@ -29,11 +30,13 @@ pub enum Stage {
     Image,
     /// The tokens of one picture are decoded to pixels.
     Vq,
+    /// The latents of one picture are decoded to pixels.
+    Vae,
 }
 
 impl Stage {
     /// Every stage, in the order in which they are measured.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Load,
         Self::Vision,
         Self::Prefill,
@@ -43,7 +46,17 @@ impl Stage {
         Self::Sampling,
         Self::Image,
         Self::Vq,
+        Self::Vae,
     ];
+
+    /// Whether models that draw like this have it.
+    pub fn belongs_to(self, drawing: &DrawingConfig) -> bool {
+        match self {
+            Self::Sampling | Self::Vq => matches!(drawing, DrawingConfig::Tokens(_)),
+            Self::Vae => matches!(drawing, DrawingConfig::Flow(_)),
+            _ => true,
+        }
+    }
 
     /// The name used on the command line and in reports.
     pub fn name(self) -> &'static str {
@@ -57,6 +70,7 @@ impl Stage {
             Self::Sampling => "sampling",
             Self::Image => "image",
             Self::Vq => "vq",
+            Self::Vae => "vae",
         }
     }
 

@@ -47,6 +47,9 @@ pub(crate) struct Global {
     /// What is asked for is used, or the command fails: there is no silent move to the CPU.
     #[arg(long, global = true, value_name = "PROVIDER", default_value = "cpu")]
     pub(crate) on: ExecutionProvider,
+    /// Run on the CPU what PROVIDER has no kernels for, and say what that is
+    #[arg(long, global = true)]
+    pub(crate) allow_fallback: bool,
     /// Threads that one operator may use [default: all cores]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,

@@ -20,13 +20,6 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(global: Global) -> Self {
-        if global.verbose {
-            tracing_subscriber::fmt()
-                .with_env_filter(EnvFilter::new("info"))
-                .with_ansi(io::stderr().is_terminal())
-                .with_writer(io::stderr)
-                .init();
-        }
         Self {
             global,
             library: OnceCell::new(),
@@ -36,7 +29,10 @@ impl Context {
     /// How graphs are opened. The library is loaded, and fetched before that where there is none.
     pub(crate) fn session_options(&self) -> anyhow::Result<SessionOptions> {
         self.load_library()?;
-        Ok(SessionOptions::on(self.global.on))
+        Ok(SessionOptions {
+            allow_fallback: self.global.allow_fallback,
+            ..SessionOptions::on(self.global.on)
+        })
     }
 
     /// The ONNX Runtime library, loaded.
@@ -110,6 +106,21 @@ impl Context {
         if self.global.verbose {
             output::note(text);
         }
+    }
+}
+
+/// Sends what is logged to standard error: everything to those who want to know more, otherwise
+/// what the user should know of where graphs run. A process calls this once.
+pub(crate) fn listen(global: &Global) {
+    let log = tracing_subscriber::fmt()
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr);
+    if global.verbose {
+        log.with_env_filter(EnvFilter::new("info")).init();
+    } else if !global.quiet {
+        let warnings = EnvFilter::new("janus_runtime=warn");
+        let log = log.without_time().with_target(false);
+        log.with_env_filter(warnings).init();
     }
 }
 

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
     failure::keep_panics_quiet();
     // A panic is a bug; it is told like any other error, with its place.
     let result = panic::catch_unwind(|| {
+        context::listen(&cli.global);
         let context = Context::new(cli.global);
         run(cli.command, &context)
     });

@@ -3,7 +3,8 @@
 use std::hint::black_box;
 
 use janus_llm::LanguageModel;
-use janus_runtime::{ImageToken, ModelDir, SessionOptions, TokenId};
+use janus_runtime::manifest::DrawingConfig;
+use janus_runtime::{ImageToken, Manifest, ModelDir, SessionOptions, TokenId};
 
 use super::{Laps, Workload, scattered, words};
 use crate::cost::Cost;
@@ -11,10 +12,13 @@ use crate::error::AnyError;
 use crate::stage::Stage;
 use crate::subject::Case;
 
-pub(super) fn cases() -> Vec<Case> {
-    ["text", "image"]
-        .map(|which| Case::new(Stage::Embeddings, which, which, Cost::default()))
-        .into()
+pub(super) fn cases(model: &Manifest) -> Vec<Case> {
+    let all: &[_] = match model.drawing {
+        DrawingConfig::Tokens(_) => &["text", "image"],
+        DrawingConfig::Flow(_) => &["text"],
+    };
+    let case = |&which: &&str| Case::new(Stage::Embeddings, which, which, Cost::default());
+    all.iter().map(case).collect()
 }
 
 /// One token a call, another one each time: a table is not read twice at one place.
@@ -31,7 +35,11 @@ const TOKENS: usize = 4096;
 impl EmbeddingCalls {
     pub(super) fn open(dir: &ModelDir, options: &SessionOptions) -> Result<Self, AnyError> {
         let model = dir.manifest();
-        let codes = scattered(TOKENS, model.vq()?.codebook_size as u64);
+        let codes = match &model.drawing {
+            DrawingConfig::Tokens(vq) => vq.codebook_size,
+            DrawingConfig::Flow(_) => 1,
+        };
+        let codes = scattered(TOKENS, codes as u64);
         Ok(Self {
             llm: LanguageModel::open(dir, options)?,
             words: words(model, TOKENS, 0),

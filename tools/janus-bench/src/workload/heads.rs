@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use janus_llm::LanguageModel;
-use janus_runtime::{ModelDir, SessionOptions};
+use janus_runtime::{Manifest, ModelDir, SessionOptions};
 use ndarray::Array2;
 
 use super::{Laps, Workload, scattered};
@@ -13,10 +13,8 @@ use crate::plan::{Head, Plan};
 use crate::stage::Stage;
 use crate::subject::Case;
 
-const HEADS: [Head; 2] = [Head::Text, Head::Image];
-
 pub(super) fn cases(plan: &Plan, costs: &Costs<'_>) -> Vec<Case> {
-    let calls = calls(plan).into_iter();
+    let calls = calls(plan, costs.model).into_iter();
     calls
         .map(|(head, rows)| {
             let label = match rows {
@@ -32,9 +30,11 @@ pub(super) fn cases(plan: &Plan, costs: &Costs<'_>) -> Vec<Case> {
 }
 
 /// Each head, on each number of rows.
-fn calls(plan: &Plan) -> Vec<(Head, usize)> {
+fn calls(plan: &Plan, model: &Manifest) -> Vec<(Head, usize)> {
     let of = |head| plan.rows.iter().map(move |&rows| (head, rows));
-    HEADS.into_iter().flat_map(of).collect()
+    let heads = Head::ALL.into_iter();
+    let heads = heads.filter(|head| head.belongs_to(&model.drawing));
+    heads.flat_map(of).collect()
 }
 
 pub(super) struct Heads {
@@ -52,7 +52,10 @@ impl Heads {
         let with_input = |(head, rows)| (head, hidden_states(rows, width));
         Ok(Self {
             llm: LanguageModel::open(dir, options)?,
-            calls: calls(plan).into_iter().map(with_input).collect(),
+            calls: calls(plan, dir.manifest())
+                .into_iter()
+                .map(with_input)
+                .collect(),
         })
     }
 }

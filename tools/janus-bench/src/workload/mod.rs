@@ -2,17 +2,20 @@
 
 mod decode;
 mod embeddings;
+mod flow;
 mod heads;
 mod image;
 mod load;
 mod prefill;
 mod sampling;
+mod vae;
 mod vision;
 mod vq;
 
 use std::time::Instant;
 
 use janus_llm::{Embeddings, KvCache, LanguageModel};
+use janus_runtime::manifest::DrawingConfig;
 use janus_runtime::{Manifest, ModelDir, SessionOptions, TokenId};
 
 use crate::cost::Costs;
@@ -30,18 +33,25 @@ pub(crate) trait Workload {
     fn run(&mut self, case: usize) -> Result<Vec<f64>, AnyError>;
 }
 
-/// What is timed in a stage.
+/// What is timed in a stage: nothing where the model does not have it.
 pub(crate) fn cases(stage: Stage, plan: &Plan, costs: &Costs<'_>) -> Vec<Case> {
+    if !stage.belongs_to(&costs.model.drawing) {
+        return Vec::new();
+    }
     match stage {
         Stage::Load => load::cases(costs.model),
         Stage::Vision => vision::cases(),
         Stage::Prefill => prefill::cases(plan, costs),
         Stage::Decode => decode::cases(plan, costs),
         Stage::Heads => heads::cases(plan, costs),
-        Stage::Embeddings => embeddings::cases(),
+        Stage::Embeddings => embeddings::cases(costs.model),
         Stage::Sampling => sampling::cases(),
-        Stage::Image => image::cases(plan, costs),
+        Stage::Image => match &costs.model.drawing {
+            DrawingConfig::Tokens(_) => image::cases(plan, costs),
+            DrawingConfig::Flow(flow) => flow::cases(plan, costs, flow),
+        },
         Stage::Vq => vq::cases(),
+        Stage::Vae => vae::cases(),
     }
 }
 
@@ -60,8 +70,12 @@ pub(crate) fn open(
         Stage::Heads => Box::new(heads::Heads::open(dir, options, plan)?),
         Stage::Embeddings => Box::new(embeddings::EmbeddingCalls::open(dir, options)?),
         Stage::Sampling => Box::new(sampling::Draws::new(dir.manifest())?),
-        Stage::Image => Box::new(image::Picture::open(dir, options, plan)?),
+        Stage::Image => match dir.manifest().drawing {
+            DrawingConfig::Tokens(_) => Box::new(image::Picture::open(dir, options, plan)?),
+            DrawingConfig::Flow(_) => Box::new(flow::Picture::open(dir, options, plan)?),
+        },
         Stage::Vq => Box::new(vq::Vq::open(dir, options)?),
+        Stage::Vae => Box::new(vae::Vae::open(dir, options)?),
     })
 }
 

@@ -31,8 +31,8 @@ Times are medians of a run, with the tenth and the ninetieth percentile. Each ca
 its runs count, so files are in memory by then. Bytes are those of the weights, and of the keys and
 values, that a step has to read; `of reads` is their rate by the rate at which as many threads read a
 buffer that no cache holds, at best: a small model's weights stay in the caches, and exceed it. A
-whole picture is reckoned from its prompt, the step in its middle and the VQ decoder, unless --full
-draws one.
+whole picture is reckoned from its prompt, a step of its own and the decoder to pixels, unless --full
+draws one. What does not belong to how the model draws is left out.
 
 A comparison measures MODEL and the other side in turns, pair by pair, in changing order; ratios are
 the other side's time by that of MODEL. The other side has a process of its own, so that threads and
@@ -43,14 +43,14 @@ const BANDWIDTH_PASSES: usize = 48;
 
 /// Measure how long the parts of a model take, and what they move
 ///
-/// Opening, vision encoder, prompts, decode steps, heads, embeddings, sampling, drawing, VQ decoder
-/// and peak memory, stage by stage; each opens only what it needs.
+/// Opening, vision encoder, prompts, decode steps, heads, embeddings, sampling, drawing, decoding to
+/// pixels and peak memory, stage by stage; each opens only what it needs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// An exported directory or a checkpoint [default: the embedded demo model]
     model: Option<PathBuf>,
-    /// Only these: load, vision, prefill, decode, heads, embeddings, sampling, image, vq
+    /// Only these: load, vision, prefill, decode, heads, embeddings, sampling, image, vq, vae
     #[arg(long, value_name = "STAGES", value_delimiter = ',')]
     stage: Vec<Stage>,
     /// Time for the runs of each stage; each case gets three runs however long they take
@@ -60,8 +60,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     repeats: Option<NonZeroUsize>,
     /// The head of a decode step: image, or text as other programs for language models have it
-    #[arg(long, value_name = "HEAD", default_value_t = Settings::default().head)]
-    head: Head,
+    /// [default: image, where the model has it]
+    #[arg(long, value_name = "HEAD")]
+    head: Option<Head>,
     /// Draw a whole picture
     #[arg(long)]
     full: bool,
@@ -121,7 +122,7 @@ fn report(args: &Args, context: &Context) -> anyhow::Result<Report> {
     let model = Model::open(args.model.as_deref(), context)?;
     let options = context.session_options()?;
     let manifest = model.dir.manifest();
-    let plan = Plan::new(&args.settings(), &[manifest]);
+    let plan = Plan::new(&args.settings(), &[manifest])?;
     let mut subject = LocalModel::new(model.dir.clone(), options, plan.clone());
     let mut machine = Machine::here();
     let setting = setting(&model, context, context.load_library()?, &machine);
@@ -139,8 +140,9 @@ fn report(args: &Args, context: &Context) -> anyhow::Result<Report> {
         // Whoever else uses the machine may have slowed the first one down.
         measure_bandwidth(&mut machine, setting.threads, &mut bar)?;
     }
-    let tokens = manifest.drawing.num_tokens();
-    Ok(Report::new(setting, machine, &plan, tokens, stages))
+    let drawing = &manifest.drawing;
+    let report = Report::new(setting, machine, &plan, drawing, stages);
+    Ok(report.with_placements(&model.dir.placements()))
 }
 
 /// Whether anything is measured whose bytes come from this machine's memory.
@@ -170,7 +172,7 @@ fn comparison(args: &Args, context: &Context) -> anyhow::Result<Comparison> {
     let plan = Plan::new(
         &args.settings(),
         &[model.dir.manifest(), other.dir.manifest()],
-    );
+    )?;
     let other_context = Context::new(args.versus.global(&context.global));
     let other_library = other_context.find_library()?;
 
@@ -218,12 +220,8 @@ fn setting(model: &Model, context: &Context, library: &Library, machine: &Machin
 
 impl Args {
     fn settings(&self) -> Settings {
-        let stages = match self.stage.is_empty() {
-            true => Stage::ALL.to_vec(),
-            false => self.stage.clone(),
-        };
         Settings {
-            stages,
+            stages: self.stage.clone(),
             head: self.head,
             full: self.full,
         }
@@ -252,7 +250,7 @@ impl Versus {
             on: self.compare_on.unwrap_or(global.on),
             threads: self.compare_threads.or(global.threads),
             runtime_library: library.or_else(|| global.runtime_library.clone()),
-            // A process writes one log.
+            // What is told in detail is told by the first side.
             verbose: false,
             ..global.clone()
         }

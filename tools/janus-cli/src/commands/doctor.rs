@@ -4,20 +4,28 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use janus_install::{Doctor, diagnose};
-use janus_runtime::{library_info, library_providers, load_library};
+use janus_runtime::{
+    GraphKind, Placement, SessionOptions, library_info, library_providers, load_library,
+};
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::export;
 use crate::failure::Failure;
+use crate::model::Model;
 use crate::output;
 
 /// Tell which library is used, what it can do and what is missing
 ///
 /// Looks for the ONNX Runtime library as every command does, but installs nothing; reads an installed
 /// one in full, loads it, and lists what its providers lack. Exits with 6 if there is none that works.
+///
+/// With MODEL it also opens every graph where --on says, and tells which nodes ONNX Runtime put
+/// where; it exits with 6 if any that matters is elsewhere.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// An exported directory or a checkpoint whose graphs are opened
+    model: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -35,6 +43,18 @@ struct Report {
     cache: Option<PathBuf>,
     models: Models,
     clients: Vec<Client>,
+    /// Of the graphs of MODEL.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    placements: Vec<Placed>,
+}
+
+/// Where the nodes of a graph are.
+#[derive(Serialize)]
+struct Placed {
+    graph: GraphKind,
+    placement: Placement,
+    /// Nodes that should be elsewhere.
+    strays: usize,
 }
 
 /// Converted models of the cache.
@@ -53,7 +73,12 @@ struct Client {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let report = Report::new(context);
+    let mut report = Report::new(context);
+    if report.library.problem.is_none()
+        && let Some(model) = &args.model
+    {
+        report.placements = placements(model, context)?;
+    }
     match args.json {
         true => output::json(&report)?,
         false => report.tell()?,
@@ -62,8 +87,29 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         Some(_) => {
             Err(Failure::Check("there is no ONNX Runtime library that works".to_owned()).into())
         }
-        None => Ok(()),
+        None => report.check_placements(context),
     }
+}
+
+/// Opens every graph of a model, whatever is left to the CPU.
+fn placements(model: &Path, context: &Context) -> anyhow::Result<Vec<Placed>> {
+    let model = Model::open(Some(model), context)?;
+    let provider = context.global.on;
+    let options = SessionOptions {
+        allow_fallback: true,
+        ..context.session_options()?
+    };
+    for &graph in model.dir.manifest().graphs.keys() {
+        drop(model.dir.graph(graph, &options)?);
+    }
+    let all = model.dir.placements().into_iter();
+    Ok(all
+        .map(|(graph, placement)| Placed {
+            strays: placement.strays(provider).len(),
+            graph,
+            placement,
+        })
+        .collect())
 }
 
 impl Report {
@@ -87,7 +133,17 @@ impl Report {
             cache,
             models: Models::of(&folder),
             clients: clients(),
+            placements: Vec::new(),
         }
+    }
+
+    fn check_placements(&self, context: &Context) -> anyhow::Result<()> {
+        let provider = context.global.on;
+        let strays: usize = self.placements.iter().map(|placed| placed.strays).sum();
+        if strays == 0 || context.global.allow_fallback {
+            return Ok(());
+        }
+        Err(Failure::Check(format!("{strays} nodes are not on `{provider}`")).into())
     }
 
     fn tell(&self) -> Result<(), Failure> {
@@ -107,6 +163,9 @@ impl Report {
         for Client { command, version } in &self.clients {
             let version = version.as_deref().unwrap_or("not found");
             output::line(format!("client     {command}: {version}"))?;
+        }
+        for placed in &self.placements {
+            output::line(format!("nodes      {}: {}", placed.graph, placed.placement))?;
         }
         if self.library.problem.is_some() && self.clients.iter().all(|c| c.version.is_none()) {
             output::line("missing    a package client: install Python 3 with pip, uv, or Node.js")?;

@@ -113,8 +113,9 @@ fn of_runtime(error: &janus_runtime::Error) -> Status {
         | E::LoadLibrary { .. }
         | E::NoLibrary
         | E::LibraryInUse { .. }
-        | E::SetUp { .. } => Status::System,
-        E::Run { .. } | E::Tensor { .. } => Status::Bug,
+        | E::SetUp { .. }
+        | E::Fallback { .. } => Status::System,
+        E::Run { .. } | E::Tensor { .. } | E::Placement { .. } => Status::Bug,
         // The manifest, a graph, or a tensor that somebody handed over.
         _ => Status::Malformed,
     }
@@ -200,7 +201,9 @@ fn of_bench(error: &janus_bench::Error) -> Option<Status> {
     use janus_bench::Error as E;
     match error {
         E::Measure { .. } => None,
-        E::UnknownStage { .. } => Some(Status::Usage),
+        E::UnknownStage { .. } | E::StageMissing { .. } | E::HeadMissing { .. } => {
+            Some(Status::Usage)
+        }
         E::BandwidthBuffer { .. } => Some(Status::Resource),
     }
 }

@@ -60,6 +60,7 @@ fn of_runtime(error: &janus_runtime::Error) -> Option<String> {
             "`janus convert CHECKPOINT OUT` makes a model directory"
         }
         E::ManifestFormat { .. } => "convert the checkpoint again with this version of janus",
+        E::Fallback { .. } => "--allow-fallback runs those on the CPU; --on cpu runs all there",
         E::FileSize { .. } | E::FileHash { .. } => {
             "the export is damaged: remove it, and convert the checkpoint again"
         }

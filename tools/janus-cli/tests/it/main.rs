@@ -5,10 +5,12 @@
 mod bench;
 mod common;
 mod conversation;
+mod flow;
 mod models;
 mod parts;
 mod pictures;
 #[cfg(unix)]
 mod pipes;
+mod providers;
 mod reports;
 mod usage;

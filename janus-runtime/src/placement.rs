@@ -1,0 +1,296 @@
+//! Where ONNX Runtime put the nodes of a graph.
+//!
+//! Providers take the nodes that they have kernels for and leave the others to the CPU without a
+//! word. ONNX Runtime keeps a record of it (since 1.24), which this module reads and judges.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::contract::GraphKind;
+use crate::error::{Error, Result};
+use crate::provider::ExecutionProvider;
+
+/// Session setting without which there is no record.
+pub(crate) const RECORD: &str = "session.record_ep_graph_assignment_info";
+/// What ONNX Runtime calls the CPU.
+const CPU: &str = "CPUExecutionProvider";
+/// Operators that are the host's work wherever the others run: what computes shapes and positions
+/// from numbers that the host has, and copies. Everything else has to be where it was asked for.
+const HOST_OPERATORS: [&str; 22] = [
+    "Add",
+    "Cast",
+    "Concat",
+    "Constant",
+    "ConstantOfShape",
+    "Div",
+    "Equal",
+    "Expand",
+    "Gather",
+    "Identity",
+    "MemcpyFromHost",
+    "MemcpyToHost",
+    "Mul",
+    "Range",
+    "ReduceSum",
+    "Reshape",
+    "Shape",
+    "Slice",
+    "Squeeze",
+    "Sub",
+    "Unsqueeze",
+    "Where",
+];
+
+/// Where the nodes of a graph run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Placement {
+    /// Nodes by the name that ONNX Runtime has for the provider. A node that a provider made of
+    /// several is listed as those.
+    pub providers: BTreeMap<String, Vec<PlacedNode>>,
+}
+
+/// A node of a graph.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlacedNode {
+    /// Its name.
+    pub name: String,
+    /// Its operator; with its domain before it, where that is not ONNX's own.
+    pub operator: String,
+}
+
+impl Placement {
+    /// How many nodes `provider` runs.
+    pub fn count(&self, provider: ExecutionProvider) -> usize {
+        self.providers.get(provider.ort_name()).map_or(0, Vec::len)
+    }
+
+    /// Nodes that run elsewhere although `provider` was asked for, but for those that are the
+    /// host's work wherever the others run.
+    pub fn strays(&self, provider: ExecutionProvider) -> Vec<&PlacedNode> {
+        let elsewhere = self.elsewhere(provider);
+        elsewhere.filter(|node| !node.is_for_the_host()).collect()
+    }
+
+    /// Every node that runs elsewhere.
+    pub fn elsewhere(&self, provider: ExecutionProvider) -> impl Iterator<Item = &PlacedNode> {
+        let others = self.providers.iter();
+        others
+            .filter(move |(name, _)| {
+                let name = name.as_str();
+                name != provider.ort_name() && !provider.also_runs_on().contains(&name)
+            })
+            .flat_map(|(_, nodes)| nodes)
+    }
+
+    /// Fails if a node that has to be on `provider` is not.
+    pub(crate) fn check(&self, graph: GraphKind, provider: ExecutionProvider) -> Result<()> {
+        let strays = self.strays(provider);
+        if strays.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Fallback {
+            graph,
+            provider,
+            nodes: strays.len(),
+            operators: operators(strays.iter().copied()),
+            example: strays[0].name.clone(),
+        })
+    }
+
+    /// Reads the record of a session that was opened with [`RECORD`].
+    pub(crate) fn of(session: &ort::session::Session) -> ort::Result<Self> {
+        Ok(Self {
+            providers: record::read(session)?,
+        })
+    }
+}
+
+/// Operators and how often each is there, the most frequent first: `MatMul (96), Softmax (24)`.
+pub fn operators<'a>(nodes: impl IntoIterator<Item = &'a PlacedNode>) -> String {
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for node in nodes {
+        *counts.entry(&node.operator).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|&(operator, count)| (std::cmp::Reverse(count), operator));
+    let told = counts
+        .iter()
+        .map(|(operator, count)| format!("{operator} ({count})"));
+    told.collect::<Vec<_>>().join(", ")
+}
+
+impl PlacedNode {
+    fn is_for_the_host(&self) -> bool {
+        HOST_OPERATORS.contains(&self.operator.as_str())
+    }
+}
+
+/// One line: `openvino 214, cpu 12: Gather (8), Shape (4)`.
+impl fmt::Display for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (provider, nodes)) in self.providers.iter().enumerate() {
+            let before = if i == 0 { "" } else { "; " };
+            write!(f, "{before}{} {}", short(provider), nodes.len())?;
+            if provider == CPU && self.providers.len() > 1 {
+                write!(f, ": {}", operators(nodes))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A provider's name without the words that every one has.
+fn short(provider: &str) -> &str {
+    provider
+        .strip_suffix("ExecutionProvider")
+        .unwrap_or(provider)
+}
+
+/// The C interface to the record, for which `ort` has no wrapper.
+#[allow(unsafe_code, reason = "ONNX Runtime's C interface")]
+mod record {
+    use std::collections::BTreeMap;
+    use std::ffi::{CStr, c_char};
+    use std::ptr;
+
+    use ort::AsPointer;
+    use ort::session::Session;
+    use ort::sys::{OrtApi, OrtEpAssignedNode, OrtStatusPtr};
+
+    use super::PlacedNode;
+
+    /// Nodes by provider.
+    pub(super) fn read(session: &Session) -> ort::Result<BTreeMap<String, Vec<PlacedNode>>> {
+        let api = ort::api();
+        let (mut subgraphs, mut count) = (ptr::null(), 0);
+        // SAFETY: the session lives, and both places are ours to be written to.
+        let status = unsafe {
+            (api.Session_GetEpGraphAssignmentInfo)(
+                session.ptr(),
+                &raw mut subgraphs,
+                &raw mut count,
+            )
+        };
+        checked(status)?;
+        let mut providers = BTreeMap::<_, Vec<_>>::new();
+        for i in 0..count {
+            // SAFETY: there are `count` of them, which belong to the session.
+            let subgraph = unsafe { *subgraphs.add(i) };
+            // SAFETY: `subgraph` lives as long as the session.
+            let name = unsafe { text(api.EpAssignedSubgraph_GetEpName, subgraph)? };
+            let (mut nodes, mut nodes_count) = (ptr::null(), 0);
+            // SAFETY: as above, and both places are ours to be written to.
+            let status = unsafe {
+                (api.EpAssignedSubgraph_GetNodes)(subgraph, &raw mut nodes, &raw mut nodes_count)
+            };
+            checked(status)?;
+            let placed = providers.entry(name).or_default();
+            for j in 0..nodes_count {
+                // SAFETY: there are `nodes_count` of them, which belong to the session.
+                placed.push(unsafe { node(api, *nodes.add(j))? });
+            }
+        }
+        Ok(providers)
+    }
+
+    /// # Safety
+    ///
+    /// The session that `node` belongs to lives.
+    unsafe fn node(api: &OrtApi, node: *const OrtEpAssignedNode) -> ort::Result<PlacedNode> {
+        // SAFETY: the caller's promise.
+        let (name, domain, operator) = unsafe {
+            (
+                text(api.EpAssignedNode_GetName, node)?,
+                text(api.EpAssignedNode_GetDomain, node)?,
+                text(api.EpAssignedNode_GetOperatorType, node)?,
+            )
+        };
+        let operator = match domain.as_str() {
+            "" | "ai.onnx" => operator,
+            domain => format!("{domain}.{operator}"),
+        };
+        Ok(PlacedNode { name, operator })
+    }
+
+    type Getter<T> = unsafe extern "system" fn(*const T, *mut *const c_char) -> OrtStatusPtr;
+
+    /// # Safety
+    ///
+    /// `of` is what `get` takes, and lives.
+    unsafe fn text<T>(get: Getter<T>, of: *const T) -> ort::Result<String> {
+        let mut text = ptr::null();
+        // SAFETY: the caller's promise, and the place is ours to be written to.
+        checked(unsafe { get(of, &raw mut text) })?;
+        if text.is_null() {
+            return Ok(String::new());
+        }
+        // SAFETY: a string of ONNX Runtime ends with a zero, and belongs to `of`.
+        let text = unsafe { CStr::from_ptr(text) };
+        Ok(text.to_string_lossy().into_owned())
+    }
+
+    fn checked(status: OrtStatusPtr) -> ort::Result<()> {
+        // SAFETY: the status came from ONNX Runtime and is not used again.
+        unsafe { ort::Error::<()>::result_from_status(status) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn placement(nodes: &[(&str, &str)]) -> Placement {
+        let mut placement = Placement::default();
+        for (i, (provider, operator)) in nodes.iter().enumerate() {
+            let node = PlacedNode {
+                name: format!("node {i}"),
+                operator: (*operator).to_owned(),
+            };
+            let of = placement.providers.entry((*provider).to_owned());
+            of.or_default().push(node);
+        }
+        placement
+    }
+
+    #[test]
+    fn heavy_nodes_on_the_cpu_are_strays_and_shapes_are_not() {
+        let cuda = ExecutionProvider::Cuda { device: 0 };
+        let mixed = placement(&[
+            ("CUDAExecutionProvider", "MatMul"),
+            (CPU, "Shape"),
+            (CPU, "com.microsoft.MatMulNBits"),
+            (CPU, "Softmax"),
+            (CPU, "com.microsoft.MatMulNBits"),
+        ]);
+        assert_eq!(mixed.count(cuda), 1);
+        assert_eq!(mixed.elsewhere(cuda).count(), 4);
+        let error = mixed.check(GraphKind::LanguageModel, cuda).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "graph `language_model` is not all on `cuda:0`: ONNX Runtime left 3 nodes to others, \
+             com.microsoft.MatMulNBits (2), Softmax (1), `node 2` for one"
+        );
+        assert!(
+            mixed
+                .check(GraphKind::LanguageModel, ExecutionProvider::Cpu)
+                .is_err()
+        );
+        let clean = placement(&[("CUDAExecutionProvider", "MatMul"), (CPU, "Shape")]);
+        clean.check(GraphKind::LanguageModel, cuda).unwrap();
+        assert_eq!(clean.to_string(), "CPU 1: Shape (1); CUDA 1");
+    }
+
+    /// TensorRT leaves to CUDA what it cannot do: still the GPU that was asked for.
+    #[test]
+    fn tensorrt_shares_with_cuda() {
+        let tensorrt = ExecutionProvider::TensorRt { device: 0 };
+        let shared = placement(&[
+            ("TensorrtExecutionProvider", "MatMul"),
+            ("CUDAExecutionProvider", "Softmax"),
+        ]);
+        assert!(shared.strays(tensorrt).is_empty());
+    }
+}
