@@ -59,6 +59,16 @@ impl Prefill {
         self.done() == self.total()
     }
 
+    /// Positions that the next piece has, of `most` at most; 0 when the prompt is complete.
+    pub fn next_piece(&self, most: usize) -> usize {
+        let left = self.total() - self.done();
+        // Pieces of about one length, as a short one costs nearly as much as a full one.
+        match left {
+            0 => 0,
+            left => left.div_ceil(left.div_ceil(most.max(1))),
+        }
+    }
+
     /// Keys and values so far, one row.
     pub fn cache(&self) -> &KvCache {
         &self.cache
@@ -92,15 +102,18 @@ impl LanguageModel {
         self.many = positions;
     }
 
-    /// Runs the next piece; does nothing once the prompt is complete.
+    /// Runs the next piece, of 256 positions at most; does nothing once the prompt is complete.
     pub fn advance(&mut self, prefill: &mut Prefill) -> Result<()> {
-        let (done, total) = (prefill.done(), prefill.total());
-        if done == total {
+        self.advance_by(prefill, PIECE)
+    }
+
+    /// As [`LanguageModel::advance`], by a piece of `most` positions at most.
+    pub fn advance_by(&mut self, prefill: &mut Prefill, most: usize) -> Result<()> {
+        let piece = prefill.next_piece(most);
+        if piece == 0 {
             return Ok(());
         }
-        let left = total - done;
-        // Pieces of about one length, as a short one costs nearly as much as a full one.
-        let piece = left.div_ceil(left.div_ceil(PIECE));
+        let (done, total) = (prefill.done(), prefill.total());
         let embeds = prefill.prompt.slice(done..done + piece);
         match prefill.many {
             true => self.forward_many(&embeds, &mut prefill.cache)?,

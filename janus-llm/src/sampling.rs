@@ -165,10 +165,11 @@ impl Sampler {
         const MOST: f64 = 22.9;
         let favourite = entrants.clone().map(|(_, score)| score);
         let favourite = f64::from(favourite.fold(f32::NEG_INFINITY, f32::max)) * scale;
-        let mut best = (0, favourite + LEAST - 1.0);
+        let floor = favourite + LEAST;
+        let mut best = (0, f64::NEG_INFINITY);
         for (token, score) in entrants {
             let score = f64::from(score) * scale;
-            if score + MOST < best.1 {
+            if score + MOST < best.1.max(floor) {
                 continue;
             }
             let sum = score + self.gumbel(token);
@@ -385,6 +386,10 @@ mod tests {
     fn greedy_takes_the_first_of_equals() {
         assert_eq!(draw(Sampling::Greedy, 0, &[1.0, 4.0, 4.0], 1), [1]);
         assert_eq!(draw(Sampling::random(0.0, 1), 0, &[1.0, 4.0, 4.0], 1), [1]);
+        assert_eq!(
+            draw(Sampling::random(1e-30, 1), 0, &[1.0, 2.0, 4.0], 1),
+            [2]
+        );
     }
 
     #[test]

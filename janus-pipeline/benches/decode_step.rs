@@ -31,6 +31,7 @@ impl Task {
             Self::Answer => Request::Text {
                 prompt,
                 sampling,
+                answers: 1,
                 max_new_tokens: TOKENS,
                 // No token at all, so that the answer does not end.
                 eos: TokenId(u32::MAX),
@@ -56,10 +57,10 @@ fn time(llm: &mut LanguageModel, model: &Manifest, task: Task, steps: u64) -> Du
         let request = task.request(llm);
         let mut scheduler = Scheduler::new(llm, vocabulary);
         scheduler.submit(request).expect("room in the context");
-        while scheduler.step().expect("a prompt").is_empty() {}
+        while scheduler.step(llm).expect("a prompt").is_empty() {}
         let begun = Instant::now();
         while left > 0 && !scheduler.is_idle() {
-            scheduler.step().expect("a step");
+            scheduler.step(llm).expect("a step");
             left -= 1;
         }
         spent += begun.elapsed();

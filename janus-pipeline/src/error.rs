@@ -64,6 +64,27 @@ pub enum Error {
         /// Positions of the model.
         limit: usize,
     },
+    /// A request needs more than there is, even when nobody else asks for anything.
+    #[error(
+        "the request needs {rows} rows of {positions} positions; \
+         there is room for {most_rows} rows and {most_positions} positions in all"
+    )]
+    TooLarge {
+        /// Rows that it needs.
+        rows: usize,
+        /// Positions of each.
+        positions: usize,
+        /// Rows that there are.
+        most_rows: usize,
+        /// Positions that there are, over all rows.
+        most_positions: usize,
+    },
+    /// So many requests wait already.
+    #[error("{limit} requests wait already")]
+    QueueFull {
+        /// How many may wait.
+        limit: usize,
+    },
     /// A model's turn carries a picture.
     #[error(
         "message {message} is the model's and has a picture; only a person's message may have one"

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use image::RgbImage;
-use janus_llm::Sampling;
+use janus_llm::{LanguageModel, Sampling};
 use janus_runtime::ImageToken;
 use janus_vq::{ImageTokens, VqDecoder};
 
@@ -75,12 +75,40 @@ impl Janus {
         prompt: &str,
         params: &ImageParams,
     ) -> Result<ImageTokenStream<'_>> {
+        let request = self.image_request(prompt, params)?;
+        let prompt_tokens = request.prompt_positions();
+        let tokens = self.manifest().vq()?.num_tokens();
+        let mut scheduler = self.scheduler();
+        scheduler.submit(request)?;
+        Ok(ImageTokenStream {
+            scheduler,
+            llm: &mut self.llm,
+            vq: self.drawing.vq(&self.manifest)?,
+            rows: vec![Vec::with_capacity(tokens); params.images],
+            ahead: vec![VecDeque::new(); params.images],
+            passes: 0,
+            tokens,
+            prompt_tokens,
+            failed: false,
+        })
+    }
+
+    /// Pictures as a [`Scheduler`] takes them.
+    ///
+    /// # Errors
+    ///
+    /// [`janus_runtime::Error::OtherDrawing`] where the model draws by rectified flow,
+    /// [`Error::Setting`] where a setting is out of range.
+    pub fn image_request(&mut self, prompt: &str, params: &ImageParams) -> Result<Request> {
         check(params)?;
         let tokens = self.manifest().vq()?.num_tokens();
-        let ids = self
-            .tokenizer
-            .encode_drawing(prompt, &self.manifest().chat)?
-            .ids;
+        let chat = &self.manifest().chat;
+        let ids = self.tokenizer.encode_drawing(prompt, chat)?.ids;
+        let limit = self.manifest().language.context_length;
+        let found = ids.len() + tokens - 1;
+        if found > limit {
+            return Err(Error::PromptTooLong { found, limit });
+        }
         let guidance = match params.guidance_scale {
             1.0 => None,
             scale => {
@@ -88,26 +116,13 @@ impl Janus {
                 Some((self.llm.embed_text(&unconditional)?, scale))
             }
         };
-        let request = Request::Images {
+        Ok(Request::Images {
             prompt: self.llm.embed_text(&ids)?,
             guidance,
             sampling: params.sampling,
             images: params.images,
             tokens,
             window: params.window,
-        };
-        let vocabulary = self.vocabulary();
-        let mut scheduler = Scheduler::new(&mut self.llm, vocabulary);
-        scheduler.submit(request)?;
-        Ok(ImageTokenStream {
-            scheduler,
-            vq: self.drawing.vq(&self.manifest)?,
-            rows: vec![Vec::with_capacity(tokens); params.images],
-            ahead: vec![VecDeque::new(); params.images],
-            passes: 0,
-            tokens,
-            prompt_tokens: ids.len(),
-            failed: false,
         })
     }
 }
@@ -141,7 +156,8 @@ fn check(params: &ImageParams) -> Result<()> {
 /// One token of every picture at a time. Dropping it stops the generation.
 #[derive(Debug)]
 pub struct ImageTokenStream<'a> {
-    scheduler: Scheduler<'a>,
+    scheduler: Scheduler,
+    llm: &'a mut LanguageModel,
     vq: &'a mut VqDecoder,
     /// Tokens so far, per picture.
     rows: Vec<Vec<ImageToken>>,
@@ -186,7 +202,7 @@ impl ImageTokenStream<'_> {
     /// nothing once the first token can come. Iterating does this by itself: it is for those who
     /// show how far a long prompt is.
     pub fn read_prompt(&mut self) -> Result<Option<(usize, usize)>> {
-        self.scheduler.read_prompt()
+        self.scheduler.read_prompt(self.llm)
     }
 
     /// Passes of the transformer so far, the prompt's not counted.
@@ -195,10 +211,10 @@ impl ImageTokenStream<'_> {
     }
 
     fn step(&mut self) -> Result<Vec<ImageToken>> {
-        while self.scheduler.read_prompt()?.is_some() {}
+        while self.scheduler.read_prompt(self.llm)?.is_some() {}
         while self.ahead.iter().any(VecDeque::is_empty) {
             self.passes += 1;
-            for event in self.scheduler.step()? {
+            for event in self.scheduler.step(self.llm)? {
                 if let Event::Image { id, token } = event {
                     // The scheduler has no other request, so its sequences count from 0.
                     self.ahead[id.0 as usize].push_back(token);

@@ -10,6 +10,7 @@ use janus_vision::{Convention, VisionEncoder};
 use janus_vq::VqDecoder;
 
 use crate::error::{Error, Result};
+use crate::scheduler::Scheduler;
 use crate::tokenizer::Tokenizer;
 
 /// A model of the family, ready to answer and to draw.
@@ -117,9 +118,10 @@ impl Janus {
         self.drawing.vq(&self.manifest)
     }
 
-    /// Ids that the tokenizer can spell.
-    pub(crate) fn vocabulary(&self) -> usize {
-        self.manifest.tokens.tokenizer_size as usize
+    /// A scheduler for this model's answers and pictures.
+    pub fn scheduler(&self) -> Scheduler {
+        // The embedding table may have more rows than the tokenizer has tokens.
+        Scheduler::new(&self.llm, self.manifest.tokens.tokenizer_size as usize)
     }
 }
 

@@ -52,6 +52,7 @@
 //! # }
 //! ```
 
+mod admission;
 mod error;
 mod flow;
 mod image;
@@ -59,11 +60,13 @@ mod janus;
 mod prompt;
 mod scheduler;
 mod sequence;
+mod slots;
 mod text;
 mod tokenizer;
 mod window;
 
 pub use self::image::{ImageParams, ImageTokenStream, MAX_IMAGES};
+pub use admission::Limits;
 pub use error::{Error, Result};
 pub use flow::{FlowParams, FlowStream, MAX_STEPS};
 pub use janus::{Drawing, Flow, Janus};
@@ -72,11 +75,11 @@ pub use janus_llm::{LanguageModel, Sampling};
 pub use janus_runtime::{
     ExecutionProvider, ImageToken, Manifest, ModelDir, SessionOptions, TokenId,
 };
-pub use janus_vision::{Convention, PixelValues, VisionEncoder};
+pub use janus_vision::{Convention, ImageEmbeds, PixelValues, VisionEncoder};
 pub use janus_vq::{ImageTokens, VqDecoder, VqEncoder};
 pub use prompt::{Message, Prompt, Role};
-pub use scheduler::Scheduler;
+pub use scheduler::{Load, Scheduler};
 pub use sequence::{Event, FinishReason, Request, SequenceId};
-pub use text::{TextParams, TextStream};
+pub use text::{AnswerText, TextParams, TextStream};
 pub use tokenizer::{Encoded, Tokenizer};
 pub use window::MAX_WINDOW;

@@ -13,13 +13,15 @@ pub struct SequenceId(pub u64);
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub enum Request {
-    /// An answer.
+    /// Answers to one prompt.
     Text {
         /// The prompt, `[1, positions, hidden]`.
         prompt: Embeddings,
-        /// How tokens are chosen.
+        /// How tokens are chosen; answer *i* has stream *i*.
         sampling: Sampling,
-        /// Tokens at most.
+        /// How many answers.
+        answers: usize,
+        /// Tokens of an answer at most.
         max_new_tokens: usize,
         /// The token that ends an answer.
         eos: TokenId,
@@ -43,16 +45,29 @@ pub enum Request {
 }
 
 impl Request {
+    /// As many answers; pictures stay as many as they are.
+    pub fn answers(mut self, count: usize) -> Self {
+        if let Self::Text { answers, .. } = &mut self {
+            *answers = count;
+        }
+        self
+    }
+
     /// Sequences that the request becomes.
     pub(crate) fn sequences(&self) -> usize {
         match self {
-            Self::Text { .. } => 1,
+            Self::Text { answers, .. } => *answers,
             Self::Images { images, .. } => *images,
         }
     }
 
+    /// Rows of all sequences.
+    pub(crate) fn rows(&self) -> usize {
+        self.sequences() * self.prompts().len()
+    }
+
     /// Positions of the prompt.
-    pub(crate) fn prompt_positions(&self) -> usize {
+    pub fn prompt_positions(&self) -> usize {
         self.prompts()[0].positions()
     }
 
@@ -153,6 +168,7 @@ impl Request {
                 Ok(Sequence {
                     id: SequenceId(first.0 + stream),
                     sampler: Sampler::new(sampling, stream)?,
+                    rows: Vec::new(),
                     embeds: Embeddings::stack(&ends),
                     remaining,
                     positions: self.positions(),
@@ -169,6 +185,8 @@ impl Request {
 pub(crate) struct Sequence {
     pub(crate) id: SequenceId,
     pub(crate) sampler: Sampler,
+    /// Its rows in the batch; a guided picture has two.
+    pub(crate) rows: Vec<usize>,
     /// The position that the next step runs, `[rows, 1, hidden]`.
     pub(crate) embeds: Embeddings,
     /// Tokens still to come.
@@ -197,11 +215,6 @@ pub(crate) struct Image {
 }
 
 impl Sequence {
-    /// Rows in the batch: a guided picture has two.
-    pub(crate) fn rows(&self) -> usize {
-        self.embeds.rows()
-    }
-
     pub(crate) fn finish(&mut self, reason: FinishReason) -> Event {
         self.finished = true;
         Event::Finished {

@@ -1,14 +1,15 @@
 //! Questions in, text out as it comes.
 
-use janus_llm::{Embeddings, Sampling};
+use janus_llm::{Embeddings, LanguageModel, Sampling};
 use janus_runtime::TokenId;
+use janus_vision::ImageEmbeds;
 
 use crate::error::{Error, Result};
 use crate::janus::Janus;
 use crate::prompt::Prompt;
 use crate::scheduler::Scheduler;
 use crate::sequence::{Event, FinishReason, Request};
-use crate::tokenizer::Detokenizer;
+use crate::tokenizer::{Detokenizer, Encoded, Tokenizer};
 
 /// How text is generated.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,13 +34,55 @@ impl Janus {
     ///
     /// # Errors
     ///
-    /// [`Error::PromptTooLong`] where the prompt leaves no room in the model's context; an answer
-    /// that would not fit is cut to what does.
+    /// Those of [`Janus::text_request`].
     pub fn generate_text(
         &mut self,
         prompt: &Prompt,
         params: &TextParams,
     ) -> Result<TextStream<'_>> {
+        let request = self.text_request(prompt, params)?;
+        let prompt_tokens = request.prompt_positions();
+        let mut scheduler = self.scheduler();
+        scheduler.submit(request)?;
+        Ok(TextStream {
+            scheduler,
+            llm: &mut self.llm,
+            tokenizer: &self.tokenizer,
+            text: AnswerText::default(),
+            prompt_tokens,
+            tokens: Vec::new(),
+            finish: None,
+        })
+    }
+
+    /// An answer as a [`Scheduler`] takes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PromptTooLong`] where the prompt leaves no room in the model's context; an answer
+    /// that would not fit is cut to what does.
+    pub fn text_request(&mut self, prompt: &Prompt, params: &TextParams) -> Result<Request> {
+        let pictures = prompt.pictures().map(|picture| {
+            let pixel_values = self.vision.preprocess(std::slice::from_ref(picture));
+            Ok(self.vision.encode(&pixel_values)?)
+        });
+        let pictures: Vec<_> = pictures.collect::<Result<_>>()?;
+        let pictures: Vec<_> = pictures.iter().collect();
+        self.text_request_seeing(prompt, &pictures, params)
+    }
+
+    /// As [`Janus::text_request`], with the pictures of the prompt, each by itself, as the vision
+    /// encoder sees them.
+    ///
+    /// # Panics
+    ///
+    /// Where there is not one for each.
+    pub fn text_request_seeing(
+        &mut self,
+        prompt: &Prompt,
+        pictures: &[&ImageEmbeds],
+        params: &TextParams,
+    ) -> Result<Request> {
         params.sampling.check()?;
         if params.max_new_tokens == 0 {
             return Err(Error::Setting {
@@ -48,32 +91,21 @@ impl Janus {
                 expected: "1 or above".to_owned(),
             });
         }
-        let embeds = self.embed_prompt(prompt)?;
         let limit = self.manifest().language.context_length;
-        let found = embeds.positions();
+        let encoded =
+            self.tokenizer
+                .encode_conversation(prompt, &self.manifest().chat, self.convention())?;
+        let found = encoded.ids.len();
         if found > limit {
             return Err(Error::PromptTooLong { found, limit });
         }
-        let request = Request::Text {
+        Ok(Request::Text {
             sampling: params.sampling,
+            answers: 1,
             // The last token is never run, so it takes no position.
             max_new_tokens: params.max_new_tokens.min(limit - found + 1),
             eos: TokenId(self.manifest().tokens.eos),
-            prompt: embeds,
-        };
-        let prompt_tokens = found;
-        let vocabulary = self.vocabulary();
-        let mut scheduler = Scheduler::new(&mut self.llm, vocabulary);
-        scheduler.submit(request)?;
-        let detokenizer = self.tokenizer.detokenizer();
-        let begun = false;
-        Ok(TextStream {
-            scheduler,
-            detokenizer,
-            prompt_tokens,
-            tokens: Vec::new(),
-            begun,
-            finish: None,
+            prompt: self.embed_prompt(&encoded, pictures)?,
         })
     }
 
@@ -82,31 +114,58 @@ impl Janus {
     /// This is all there is to multimodality: 576 rows of a picture overwrite the embeddings of
     /// its 576 placeholders. A JanusFlow picture has one row more, a learnt one, which takes the
     /// place of the begin-of-image token before them.
-    fn embed_prompt(&mut self, prompt: &Prompt) -> Result<Embeddings> {
-        let chat = &self.manifest().chat;
-        let encoded = self
-            .tokenizer
-            .encode_conversation(prompt, chat, self.convention())?;
+    fn embed_prompt(&mut self, encoded: &Encoded, pictures: &[&ImageEmbeds]) -> Result<Embeddings> {
+        assert_eq!(pictures.len(), encoded.pictures.len(), "pictures");
         let mut embeds = self.llm.embed_text(&encoded.ids)?;
-        for (picture, &start) in prompt.pictures().zip(&encoded.pictures) {
-            let pixel_values = self.vision.preprocess(std::slice::from_ref(picture));
-            let image_embeds = self.vision.encode(&pixel_values)?;
-            let begin = usize::from(self.manifest.vision.begin_embed);
-            embeds.replace(0, start - begin, image_embeds.picture(0));
+        let begin = usize::from(self.manifest.vision.begin_embed);
+        for (picture, &start) in pictures.iter().zip(&encoded.pictures) {
+            embeds.replace(0, start - begin, picture.picture(0));
         }
         Ok(embeds)
+    }
+}
+
+/// The text of an answer, from its tokens as they come.
+#[derive(Clone, Debug, Default)]
+pub struct AnswerText {
+    detokenizer: Detokenizer,
+    /// Whether anything but white space was told.
+    begun: bool,
+}
+
+impl AnswerText {
+    /// Takes the next token and gives the text that it completes, which may be empty.
+    pub fn push(&mut self, tokenizer: &Tokenizer, token: TokenId) -> Result<String> {
+        let text = self.detokenizer.push(tokenizer, token)?;
+        Ok(self.told(text))
+    }
+
+    /// What is left after the last token.
+    pub fn finish(&mut self, tokenizer: &Tokenizer) -> Result<String> {
+        let text = self.detokenizer.finish(tokenizer)?;
+        Ok(self.told(text))
+    }
+
+    /// Answers begin with the space that follows the role, which is nobody's concern.
+    fn told(&mut self, text: String) -> String {
+        if self.begun {
+            return text;
+        }
+        let text = text.trim_start();
+        self.begun = !text.is_empty();
+        text.to_owned()
     }
 }
 
 /// Text as it is generated, piece by piece. Dropping it stops the generation.
 #[derive(Debug)]
 pub struct TextStream<'a> {
-    scheduler: Scheduler<'a>,
-    detokenizer: Detokenizer<'a>,
+    scheduler: Scheduler,
+    llm: &'a mut LanguageModel,
+    tokenizer: &'a Tokenizer,
+    text: AnswerText,
     prompt_tokens: usize,
     tokens: Vec<TokenId>,
-    /// Whether anything but white space was told.
-    begun: bool,
     finish: Option<FinishReason>,
 }
 
@@ -130,29 +189,24 @@ impl TextStream<'_> {
     /// nothing once the first token can come. Iterating does this by itself: it is for those who
     /// show how far a long prompt is.
     pub fn read_prompt(&mut self) -> Result<Option<(usize, usize)>> {
-        self.scheduler.read_prompt()
+        self.scheduler.read_prompt(self.llm)
     }
 
     fn step(&mut self) -> Result<Option<String>> {
         let mut text = String::new();
         while self.finish.is_none() && text.is_empty() {
-            for event in self.scheduler.step()? {
+            for event in self.scheduler.step(self.llm)? {
                 match event {
                     Event::Text { token, .. } => {
                         self.tokens.push(token);
-                        text.push_str(&self.detokenizer.push(token)?);
+                        text.push_str(&self.text.push(self.tokenizer, token)?);
                     }
                     Event::Finished { reason, .. } => {
                         self.finish = Some(reason);
-                        text.push_str(&self.detokenizer.finish()?);
+                        text.push_str(&self.text.finish(self.tokenizer)?);
                     }
                     Event::Image { .. } => {}
                 }
-            }
-            if !self.begun {
-                // Answers begin with the space that follows the role.
-                text = text.trim_start().to_owned();
-                self.begun = !text.is_empty();
             }
         }
         Ok(Some(text).filter(|text| !text.is_empty()))

@@ -82,16 +82,6 @@ impl Tokenizer {
             .map_err(|source| Error::Tokenize { source })
     }
 
-    /// Text piece by piece, as its ids come.
-    pub(crate) fn detokenizer(&self) -> Detokenizer<'_> {
-        Detokenizer {
-            tokenizer: self,
-            ids: Vec::new(),
-            context: 0,
-            told: 0,
-        }
-    }
-
     /// The ids of a conversation, up to where the model's turn begins.
     ///
     /// # Errors
@@ -196,9 +186,8 @@ fn mark_special(json: &mut Value, special: &SpecialTokens) {
 
 /// Text piece by piece. A character whose bytes come in several tokens is held back until it is
 /// whole.
-#[derive(Debug)]
-pub(crate) struct Detokenizer<'a> {
-    tokenizer: &'a Tokenizer,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Detokenizer {
     ids: Vec<TokenId>,
     /// Where decoding starts: one told piece back, since a token's text may depend on the one
     /// before it.
@@ -207,11 +196,11 @@ pub(crate) struct Detokenizer<'a> {
     told: usize,
 }
 
-impl Detokenizer<'_> {
+impl Detokenizer {
     /// Takes the next id and gives the text that it completes, which may be empty.
-    pub(crate) fn push(&mut self, id: TokenId) -> Result<String> {
+    pub(crate) fn push(&mut self, tokenizer: &Tokenizer, id: TokenId) -> Result<String> {
         self.ids.push(id);
-        let text = self.pending()?;
+        let text = self.pending(tokenizer)?;
         if text.ends_with('\u{fffd}') {
             return Ok(String::new());
         }
@@ -221,15 +210,15 @@ impl Detokenizer<'_> {
     }
 
     /// The text of bytes that never became a whole character.
-    pub(crate) fn finish(&mut self) -> Result<String> {
-        let text = self.pending()?;
+    pub(crate) fn finish(&mut self, tokenizer: &Tokenizer) -> Result<String> {
+        let text = self.pending(tokenizer)?;
         self.told = self.ids.len();
         Ok(text)
     }
 
-    fn pending(&self) -> Result<String> {
-        let before = self.tokenizer.decode(&self.ids[self.context..self.told])?;
-        let all = self.tokenizer.decode(&self.ids[self.context..])?;
+    fn pending(&self, tokenizer: &Tokenizer) -> Result<String> {
+        let before = tokenizer.decode(&self.ids[self.context..self.told])?;
+        let all = tokenizer.decode(&self.ids[self.context..])?;
         Ok(all.get(before.len()..).unwrap_or_default().to_owned())
     }
 }

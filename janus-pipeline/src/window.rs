@@ -20,6 +20,7 @@
 use janus_llm::{Embeddings, HiddenStates, KvCache, LanguageModel, Logits, Sampler};
 use janus_runtime::ImageToken;
 
+use crate::admission::Cost;
 use crate::error::Result;
 use crate::sequence::{Event, FinishReason, SequenceId};
 
@@ -45,6 +46,15 @@ pub(crate) struct Windowed {
 }
 
 impl Windowed {
+    /// What it needs of the caches.
+    pub(crate) fn cost(&self) -> Cost {
+        let longest = self.caches.iter().map(KvCache::capacity).max();
+        Cost {
+            rows: self.caches.len(),
+            longest: longest.unwrap_or(0),
+        }
+    }
+
     /// One pass: gives at least one token, at most as many as the window has positions.
     pub(crate) fn step(&mut self, llm: &mut LanguageModel) -> Result<Vec<Event>> {
         let positions = (self.drafts.len() + 1).min(self.remaining);

@@ -1,6 +1,7 @@
 //! Suites over the whole workspace. One binary, so that it links once.
 #![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
 
+mod company;
 mod contract;
 mod flow;
 mod llm;

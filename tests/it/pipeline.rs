@@ -188,6 +188,7 @@ fn company_changes_nothing() {
             .embed_text(&[TokenId(0), TokenId(seed), TokenId(40 + seed)])
             .unwrap(),
         sampling: Sampling::random(1.0, u64::from(seed)),
+        answers: 1,
         max_new_tokens: 6 + seed as usize,
         eos: TokenId(1),
     };
@@ -217,27 +218,27 @@ fn company_changes_nothing() {
     let alone: Vec<Vec<Event>> = requests
         .iter()
         .map(|request| {
-            let mut scheduler = Scheduler::new(&mut janus.llm, vocabulary);
+            let mut scheduler = Scheduler::new(&janus.llm, vocabulary);
             scheduler.submit(request.clone()).unwrap();
             let mut events = Vec::new();
             while !scheduler.is_idle() {
-                events.extend(scheduler.step().unwrap());
+                events.extend(scheduler.step(&mut janus.llm).unwrap());
             }
             events
         })
         .collect();
 
-    let mut scheduler = Scheduler::new(&mut janus.llm, vocabulary);
+    let mut scheduler = Scheduler::new(&janus.llm, vocabulary);
     let mut ids = Vec::new();
     let mut events = Vec::new();
     for request in &requests {
         ids.push(scheduler.submit(request.clone()).unwrap());
         // The next one comes when this one has begun.
-        events.extend(scheduler.step().unwrap());
-        events.extend(scheduler.step().unwrap());
+        events.extend(scheduler.step(&mut janus.llm).unwrap());
+        events.extend(scheduler.step(&mut janus.llm).unwrap());
     }
     while !scheduler.is_idle() {
-        events.extend(scheduler.step().unwrap());
+        events.extend(scheduler.step(&mut janus.llm).unwrap());
     }
     for (request, ids) in alone.iter().zip(&ids) {
         for (i, id) in ids.iter().enumerate() {
@@ -274,14 +275,14 @@ fn a_cancelled_sequence_leaves_the_others_alone() {
         window: 1,
     };
     let mut run = |cancel: bool| {
-        let mut scheduler = Scheduler::new(&mut janus.llm, 300);
+        let mut scheduler = Scheduler::new(&janus.llm, 300);
         let ids = scheduler.submit(request.clone()).unwrap();
-        let mut events = scheduler.step().unwrap();
+        let mut events = scheduler.step(&mut janus.llm).unwrap();
         if cancel {
-            scheduler.cancel(ids[1]).unwrap();
+            scheduler.cancel(ids[1]);
         }
         while !scheduler.is_idle() {
-            events.extend(scheduler.step().unwrap());
+            events.extend(scheduler.step(&mut janus.llm).unwrap());
         }
         events
     };

@@ -16,6 +16,7 @@ Examples:
   janus text models/janus-pro-1b --image doge.png \"Explain this meme.\"
   janus image models/janus-pro-1b \"a red fox in fresh snow\" --images 4 --seed 7
   janus chat models/janus-pro-1b
+  janus serve models/janus-pro-1b --listen 127.0.0.1:8080
 
 MODEL is a directory that `janus convert` wrote, or the directory of a released checkpoint, which is
 converted into the cache when it is first used. Without a MODEL the embedded demo model is used.
@@ -25,7 +26,7 @@ Results go to standard output, everything else to standard error. Exit status:
   1 a bug of janus          5 the system (no room, no permission, no library)
   2 usage                   6 a check failed (a hash, a tolerance)
   3 unusable input          7 out of a resource (memory)
-  130 interrupted by Ctrl-C";
+  130 interrupted by Ctrl-C   143 stopped, and requests were cut short";
 
 /// Runs DeepSeek's Janus models on ONNX Runtime: answers questions about pictures, and draws.
 #[derive(Debug, Parser)]
@@ -100,6 +101,8 @@ pub(crate) enum Command {
     Text(commands::text::Args),
     Chat(commands::chat::Args),
     Image(commands::image::Args),
+    // Its settings are many.
+    Serve(Box<commands::serve::Args>),
     Inspect(commands::inspect::Args),
     Convert(commands::convert::Args),
     Synth(commands::synth::Args),

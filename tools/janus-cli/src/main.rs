@@ -55,6 +55,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Text(args) => commands::text::run(&args, context),
         Command::Chat(args) => commands::chat::run(&args, context),
         Command::Image(args) => commands::image::run(&args, context),
+        Command::Serve(args) => commands::serve::run(&args, context),
         Command::Inspect(args) => commands::inspect::run(&args, context),
         Command::Convert(args) => commands::convert::run(&args, context),
         Command::Synth(args) => commands::synth::run(&args, context),

@@ -138,9 +138,9 @@ impl Picture {
     fn prompt(&mut self) -> Result<Vec<f64>, AnyError> {
         let laps = Laps::begin();
         let request = self.request()?;
-        let mut scheduler = Scheduler::new(&mut self.llm, vocabulary(&self.model));
+        let mut scheduler = Scheduler::new(&self.llm, vocabulary(&self.model));
         scheduler.submit(request)?;
-        while scheduler.step()?.is_empty() {}
+        while scheduler.step(&mut self.llm)?.is_empty() {}
         Ok(laps.end())
     }
 
@@ -149,14 +149,24 @@ impl Picture {
         let mut laps = Laps::begin();
         let request = self.request()?;
         let mut tokens = Vec::with_capacity(self.model.drawing.num_tokens());
-        let mut scheduler = Scheduler::new(&mut self.llm, vocabulary(&self.model));
+        let mut scheduler = Scheduler::new(&self.llm, vocabulary(&self.model));
         scheduler.submit(request)?;
         while tokens.is_empty() {
-            tokens.extend(scheduler.step()?.into_iter().filter_map(image_token));
+            tokens.extend(
+                scheduler
+                    .step(&mut self.llm)?
+                    .into_iter()
+                    .filter_map(image_token),
+            );
         }
         laps.lap();
         while !scheduler.is_idle() {
-            tokens.extend(scheduler.step()?.into_iter().filter_map(image_token));
+            tokens.extend(
+                scheduler
+                    .step(&mut self.llm)?
+                    .into_iter()
+                    .filter_map(image_token),
+            );
         }
         laps.lap();
         let tokens = ImageTokens::from_rows(&[tokens], self.vq.config())?;

@@ -18,6 +18,7 @@ pub(crate) mod preprocess;
 pub(crate) mod run;
 pub(crate) mod runtime;
 pub(crate) mod sampling;
+pub(crate) mod serve;
 pub(crate) mod synth;
 pub(crate) mod text;
 pub(crate) mod tokenize;

@@ -84,6 +84,7 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<Status> {
         of_synth,
         of_install,
         of_validate,
+        of_server,
         of_io,
     ];
     let of_demo = || cause.downcast_ref().and_then(of_demo);
@@ -128,6 +129,7 @@ fn of_pipeline(error: &janus_pipeline::Error) -> Status {
         E::Vq(error) => of_vq(error),
         E::Flow(error) => of_flow(error),
         E::Setting { .. } => Status::Usage,
+        E::QueueFull { .. } => Status::Resource,
         E::ReadTokenizer { source, .. } => of_io(source),
         E::Tokenize { .. } | E::PictureInAnswer { .. } => Status::Bug,
         _ => Status::Malformed,
@@ -243,6 +245,15 @@ fn of_validate(error: &janus_validate::Error) -> Status {
         E::FileTooLarge { .. } => Status::Refused,
         E::NoKernelTable { .. } => Status::Usage,
         _ => Status::Malformed,
+    }
+}
+
+fn of_server(error: &janus_server::Error) -> Status {
+    use janus_server::Error as E;
+    match error {
+        E::Setting { .. } | E::NoKey { .. } => Status::Usage,
+        E::Model(error) => of_pipeline(error),
+        _ => Status::System,
     }
 }
 

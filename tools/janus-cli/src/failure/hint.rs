@@ -30,6 +30,7 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
         of_demo,
         of_install,
         of_validate,
+        of_server,
     ];
     None
 }
@@ -71,6 +72,19 @@ fn of_runtime(error: &janus_runtime::Error) -> Option<String> {
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+fn of_server(error: &janus_server::Error) -> Option<String> {
+    use janus_server::Error as E;
+    match error {
+        E::NoKey { .. } => Some(
+            "set JANUS_API_KEY, listen on 127.0.0.1, or let everybody in with --insecure"
+                .to_owned(),
+        ),
+        E::Listen { .. } => Some("--listen 127.0.0.1:PORT takes another port".to_owned()),
+        E::Model(error) => of_pipeline(error),
+        _ => None,
+    }
 }
 
 fn of_pipeline(error: &janus_pipeline::Error) -> Option<String> {

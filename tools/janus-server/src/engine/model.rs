@@ -1,0 +1,467 @@
+//! The thread that owns the model: it takes jobs, makes steps, and tells what they bring.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::time::{Duration, Instant};
+
+use janus_pipeline::{
+    AnswerText, Event, FinishReason, ImageEmbeds, ImageToken, Janus, Scheduler, SequenceId, TokenId,
+};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::painter::Painting;
+use super::ticket::Ticket;
+use super::{ImageTask, TextTask};
+use crate::error::{ApiError, Result};
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+use crate::stop::StopFinder;
+
+/// How often a model without work looks whether it is still needed.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// What comes of an answer.
+#[derive(Debug)]
+pub(crate) enum TextUpdate {
+    /// Positions of the prompt; nothing was generated yet.
+    Begun { prompt_tokens: usize },
+    /// Text of answer `index`.
+    Piece { index: usize, text: String },
+    /// Answer `index` is complete.
+    Finished {
+        index: usize,
+        reason: FinishReason,
+        tokens: usize,
+    },
+    /// There will be nothing more.
+    Failed(ApiError),
+}
+
+/// What comes of pictures.
+#[derive(Debug)]
+pub(crate) enum ImageUpdate {
+    /// Positions of the prompt; nothing was drawn yet.
+    Begun { prompt_tokens: usize },
+    /// Picture `index` as it is by now.
+    Partial {
+        index: usize,
+        partial: usize,
+        bytes: Vec<u8>,
+    },
+    /// Picture `index`.
+    Picture { index: usize, bytes: Vec<u8> },
+    /// There will be nothing more.
+    Failed(ApiError),
+}
+
+/// A request on its way to the model.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) work: Work,
+    pub(super) ticket: Ticket,
+}
+
+/// What is asked for.
+#[derive(Debug)]
+pub(super) enum Work {
+    Text(TextTask, Vec<Arc<ImageEmbeds>>, UnboundedSender<TextUpdate>),
+    Images(ImageTask, UnboundedSender<ImageUpdate>),
+}
+
+/// The model, and who it works for.
+#[derive(Debug)]
+pub(super) struct Model {
+    janus: Janus,
+    scheduler: Scheduler,
+    /// By the id of the first sequence.
+    clients: BTreeMap<SequenceId, Client>,
+    metrics: Arc<Metrics>,
+    painter: Sender<Painting>,
+    request_time: Duration,
+}
+
+/// A request under way.
+#[derive(Debug)]
+struct Client {
+    ids: Vec<SequenceId>,
+    /// How many of them are not complete.
+    left: usize,
+    told_first: bool,
+    output: Output,
+    ticket: Ticket,
+}
+
+#[derive(Debug)]
+enum Output {
+    Text(Vec<Answer>, UnboundedSender<TextUpdate>),
+    Images {
+        tokens: Vec<Vec<ImageToken>>,
+        /// Tokens of a picture.
+        total: usize,
+        /// Numbers of tokens at which a picture is shown.
+        shown_at: Vec<usize>,
+        prompt: Arc<str>,
+        task: ImageTask,
+        updates: UnboundedSender<ImageUpdate>,
+    },
+}
+
+#[derive(Clone, Debug)]
+struct Answer {
+    text: AnswerText,
+    stop: StopFinder,
+    tokens: usize,
+    /// Whether its end was told.
+    ended: bool,
+}
+
+impl Model {
+    pub(super) fn new(
+        janus: Janus,
+        scheduler: Scheduler,
+        metrics: Arc<Metrics>,
+        painter: Sender<Painting>,
+        settings: &Settings,
+    ) -> Self {
+        Self {
+            janus,
+            scheduler,
+            clients: BTreeMap::new(),
+            metrics,
+            painter,
+            request_time: Duration::from_secs(settings.request_seconds),
+        }
+    }
+
+    /// Works until nobody can ask any more.
+    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        while self.take_jobs(jobs) {
+            self.let_go();
+            if self.scheduler.is_idle() {
+                self.metrics.set_load(self.scheduler.load());
+                continue;
+            }
+            let begun = Instant::now();
+            // A panic would be a bug; it must not end the server all the same.
+            let step = catch_unwind(AssertUnwindSafe(|| {
+                self.scheduler.step(&mut self.janus.llm)
+            }));
+            self.metrics.step.add(begun.elapsed());
+            self.metrics.set_load(self.scheduler.load());
+            match step {
+                Ok(Ok(events)) => events.into_iter().for_each(|event| self.tell(event)),
+                Ok(Err(_)) | Err(_) => self.begin_anew(),
+            }
+        }
+    }
+
+    /// Takes the jobs that have come; waits for one where there is nothing else to do. False when
+    /// no more can come.
+    fn take_jobs(&mut self, jobs: &Receiver<Job>) -> bool {
+        if self.scheduler.is_idle() {
+            match jobs.recv_timeout(IDLE) {
+                Ok(job) => self.begin(job),
+                Err(RecvTimeoutError::Timeout) => return true,
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+        loop {
+            match jobs.try_recv() {
+                Ok(job) => self.begin(job),
+                Err(TryRecvError::Empty) => return true,
+                // What is under way is brought to its end.
+                Err(TryRecvError::Disconnected) => return !self.scheduler.is_idle(),
+            }
+        }
+    }
+
+    fn begin(&mut self, Job { work, ticket }: Job) {
+        match work {
+            Work::Text(task, seen, updates) if !updates.is_closed() => {
+                if let Err(error) = self.begin_text(task, &seen, &updates, ticket) {
+                    let _ = updates.send(TextUpdate::Failed(error));
+                }
+            }
+            Work::Images(task, updates) if !updates.is_closed() => {
+                if let Err(error) = self.begin_images(task, &updates, ticket) {
+                    let _ = updates.send(ImageUpdate::Failed(error));
+                }
+            }
+            _ => self.metrics.cancelled.add(1),
+        }
+    }
+
+    fn begin_text(
+        &mut self,
+        task: TextTask,
+        seen: &[Arc<ImageEmbeds>],
+        updates: &UnboundedSender<TextUpdate>,
+        ticket: Ticket,
+    ) -> Result<(), ApiError> {
+        let seen: Vec<_> = seen.iter().map(Arc::as_ref).collect();
+        let (prompt, params) = (&task.prompt, &task.params);
+        let request = self.janus.text_request_seeing(prompt, &seen, params)?;
+        let request = request.answers(task.answers);
+        let prompt_tokens = request.prompt_positions();
+        let ids = self.scheduler.submit(request)?;
+        self.metrics.prompt_tokens.add(prompt_tokens);
+        let _ = updates.send(TextUpdate::Begun { prompt_tokens });
+        let answer = Answer {
+            text: AnswerText::default(),
+            stop: StopFinder::new(task.stops),
+            tokens: 0,
+            ended: false,
+        };
+        let answers = vec![answer; ids.len()];
+        self.add(ids, Output::Text(answers, updates.clone()), ticket);
+        Ok(())
+    }
+
+    fn begin_images(
+        &mut self,
+        task: ImageTask,
+        updates: &UnboundedSender<ImageUpdate>,
+        ticket: Ticket,
+    ) -> Result<(), ApiError> {
+        let request = self.janus.image_request(&task.prompt, &task.params)?;
+        let prompt_tokens = request.prompt_positions();
+        let ids = self.scheduler.submit(request)?;
+        self.metrics.prompt_tokens.add(prompt_tokens);
+        let _ = updates.send(ImageUpdate::Begun { prompt_tokens });
+        let total = self.janus.manifest().vq().map_or(0, |vq| vq.num_tokens());
+        let parts = task.partials + 1;
+        let output = Output::Images {
+            tokens: vec![Vec::with_capacity(total); ids.len()],
+            total,
+            shown_at: (1..parts).map(|part| total * part / parts).collect(),
+            prompt: task.prompt.as_str().into(),
+            task,
+            updates: updates.clone(),
+        };
+        self.add(ids, output, ticket);
+        Ok(())
+    }
+
+    fn add(&mut self, ids: Vec<SequenceId>, output: Output, ticket: Ticket) {
+        let client = Client {
+            left: ids.len(),
+            told_first: false,
+            output,
+            ticket,
+            ids: ids.clone(),
+        };
+        self.clients.insert(ids[0], client);
+    }
+
+    /// Stops working for clients that have left, that have waited too long, or that are told to go.
+    fn let_go(&mut self) {
+        let gone = self.clients.iter().filter_map(|(first, client)| {
+            let error = if client.is_gone() {
+                None
+            } else if client.ticket.is_stopped() {
+                Some(ApiError::unavailable("the server is stopping"))
+            } else if client.ticket.since().elapsed() > self.request_time {
+                Some(ApiError::timed_out(self.request_time.as_secs()))
+            } else {
+                return None;
+            };
+            Some((*first, error))
+        });
+        for (first, error) in gone.collect::<Vec<_>>() {
+            let Some(client) = self.clients.remove(&first) else {
+                continue;
+            };
+            for id in &client.ids {
+                self.scheduler.cancel(*id);
+            }
+            match error {
+                Some(error) => client.fail(error),
+                None => self.metrics.cancelled.add(1),
+            }
+        }
+    }
+
+    /// The model failed: everybody is told, and the next request finds a new scheduler.
+    fn begin_anew(&mut self) {
+        self.metrics.failed_steps.add(1);
+        for client in std::mem::take(&mut self.clients).into_values() {
+            client.fail(ApiError::internal());
+        }
+        let limits = self.scheduler.limits();
+        self.scheduler = self.janus.scheduler().with_limits(limits);
+    }
+
+    /// Tells a client what came of one of its sequences.
+    fn tell(&mut self, event: Event) {
+        let (Event::Text { id, .. } | Event::Image { id, .. } | Event::Finished { id, .. }) = event;
+        let Some((&first, client)) = self.clients.range_mut(..=id).next_back() else {
+            return;
+        };
+        let index = (id.0 - first.0) as usize;
+        if index >= client.ids.len() || client.has_ended(index) {
+            return;
+        }
+        if !client.told_first {
+            client.told_first = true;
+            self.metrics
+                .first_token
+                .add(client.ticket.since().elapsed());
+        }
+        let ended = match event {
+            Event::Text { token, .. } => {
+                self.metrics.text_tokens.add(1);
+                client.tell_text(index, token, &self.janus)
+            }
+            Event::Image { token, .. } => {
+                self.metrics.image_tokens.add(1);
+                client.tell_image(index, token, &self.painter);
+                Ok(false)
+            }
+            Event::Finished { reason, .. } => client.finish(index, reason, &self.janus),
+        };
+        match ended {
+            Ok(true) => {
+                // After a stop text a sequence would go on by itself.
+                self.scheduler.cancel(id);
+                client.left -= 1;
+            }
+            Ok(false) => {}
+            Err(_) => {
+                for id in &client.ids {
+                    self.scheduler.cancel(*id);
+                }
+                if let Some(client) = self.clients.remove(&first) {
+                    client.fail(ApiError::internal());
+                }
+                return;
+            }
+        }
+        if client.left == 0 {
+            self.metrics.request.add(client.ticket.since().elapsed());
+            self.clients.remove(&first);
+        }
+    }
+}
+
+impl Client {
+    fn is_gone(&self) -> bool {
+        match &self.output {
+            Output::Text(_, updates) => updates.is_closed(),
+            Output::Images { updates, .. } => updates.is_closed(),
+        }
+    }
+
+    /// Whether the end of a sequence was told.
+    fn has_ended(&self, index: usize) -> bool {
+        match &self.output {
+            Output::Text(answers, _) => answers[index].ended,
+            Output::Images { .. } => false,
+        }
+    }
+
+    fn fail(self, error: ApiError) {
+        match self.output {
+            Output::Text(_, updates) => {
+                let _ = updates.send(TextUpdate::Failed(error));
+            }
+            Output::Images { updates, .. } => {
+                let _ = updates.send(ImageUpdate::Failed(error));
+            }
+        }
+    }
+
+    /// Text that a token completes; true where the answer ends with it.
+    fn tell_text(
+        &mut self,
+        index: usize,
+        token: TokenId,
+        janus: &Janus,
+    ) -> janus_pipeline::Result<bool> {
+        let Output::Text(answers, updates) = &mut self.output else {
+            return Ok(false);
+        };
+        let answer = &mut answers[index];
+        answer.tokens += 1;
+        let piece = answer.text.push(&janus.tokenizer, token)?;
+        let (text, stopped) = answer.stop.push(&piece);
+        send_piece(updates, index, text);
+        if stopped {
+            answer.end(index, FinishReason::Stop, updates);
+        }
+        Ok(stopped)
+    }
+
+    /// Has a picture shown where it is time, and painted where it is complete.
+    fn tell_image(&mut self, index: usize, token: ImageToken, painter: &Sender<Painting>) {
+        let Output::Images {
+            tokens,
+            total,
+            shown_at,
+            prompt,
+            task,
+            updates,
+        } = &mut self.output
+        else {
+            return;
+        };
+        let row = &mut tokens[index];
+        row.push(token);
+        let partial = shown_at.iter().position(|&at| at == row.len());
+        if partial.is_none() && row.len() < *total {
+            return;
+        }
+        let painting = Painting {
+            index,
+            partial,
+            tokens: row.clone(),
+            prompt: Arc::clone(prompt),
+            params: task.params,
+            format: task.format,
+            updates: updates.clone(),
+            ticket: self.ticket.clone(),
+        };
+        // Without a painter the sender of the updates is dropped, which tells the client.
+        let _ = painter.send(painting);
+    }
+
+    /// What is left of an answer. Pictures are finished by the painter. True: it is the end.
+    fn finish(
+        &mut self,
+        index: usize,
+        reason: FinishReason,
+        janus: &Janus,
+    ) -> janus_pipeline::Result<bool> {
+        let Output::Text(answers, updates) = &mut self.output else {
+            return Ok(true);
+        };
+        let answer = &mut answers[index];
+        let rest = answer.text.finish(&janus.tokenizer)?;
+        let (mut text, stopped) = answer.stop.push(&rest);
+        if !stopped {
+            text.push_str(&answer.stop.finish());
+        }
+        send_piece(updates, index, text);
+        answer.end(index, reason, updates);
+        Ok(true)
+    }
+}
+
+impl Answer {
+    fn end(&mut self, index: usize, reason: FinishReason, updates: &UnboundedSender<TextUpdate>) {
+        self.ended = true;
+        let tokens = self.tokens;
+        let _ = updates.send(TextUpdate::Finished {
+            index,
+            reason,
+            tokens,
+        });
+    }
+}
+
+fn send_piece(updates: &UnboundedSender<TextUpdate>, index: usize, text: String) {
+    if !text.is_empty() {
+        let _ = updates.send(TextUpdate::Piece { index, text });
+    }
+}

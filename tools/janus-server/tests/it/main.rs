@@ -1,0 +1,11 @@
+//! The server as clients meet it: real sockets, the demo model.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod answers;
+mod client;
+mod company;
+mod documents;
+mod parameters;
+mod running;
+mod transport;
