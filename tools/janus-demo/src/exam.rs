@@ -96,7 +96,10 @@ impl Examination<'_> {
         };
         let drawing = exam.take(Category::ALL.iter().copied().map(Section::Drawing))?;
         let answering = exam.take(Topic::ALL.iter().copied().map(Section::Answering))?;
-        let round_trip = exam.take_section(Section::RoundTrip)?;
+        let round_trip = match exam.examinee.has_image_tokenizer() {
+            true => Some(exam.take_section(Section::RoundTrip)?),
+            false => None,
+        };
         Ok(Report {
             seed: options.seed,
             per_category: options.per_category,
@@ -252,7 +255,9 @@ impl Examination<'_> {
 
     fn advance(&mut self, section: Section, tasks: usize) {
         self.done += tasks;
-        let splits = Section::all().map(|section| 1 + usize::from(section.has_held_out()));
+        let tokenizer = self.examinee.has_image_tokenizer();
+        let sections = Section::all().filter(|s| tokenizer || *s != Section::RoundTrip);
+        let splits = sections.map(|section| 1 + usize::from(section.has_held_out()));
         let total = splits.sum::<usize>() * self.options.per_category.get();
         (self.progress)(Progress {
             section,

@@ -13,7 +13,7 @@ pub struct DrawRequest<'a> {
     pub seed: u64,
 }
 
-/// Something that draws, answers and passes pictures through its image tokenizer.
+/// Something that draws, answers and, if it has one, passes pictures through its image tokenizer.
 ///
 /// Pictures may be of any size; the judge scales them to the world's.
 pub trait Examinee {
@@ -30,6 +30,11 @@ pub trait Examinee {
     ///
     /// Whatever keeps it from answering; the examination stops.
     fn answer(&mut self, picture: &RgbImage, question: &str) -> Result<String, AnyError>;
+
+    /// Whether it has an image tokenizer, which [`Examinee::round_trip`] takes pictures through.
+    fn has_image_tokenizer(&self) -> bool {
+        true
+    }
 
     /// Encodes a picture to image tokens and decodes them again.
     ///

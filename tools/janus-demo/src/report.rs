@@ -25,8 +25,8 @@ pub struct Report {
     pub drawing: Part,
     /// Answering, by topic.
     pub answering: Part,
-    /// Pictures that read the same after the image tokenizer.
-    pub round_trip: Line,
+    /// Pictures that read the same after the image tokenizer; `None` without one.
+    pub round_trip: Option<Line>,
     /// Samples to look at, as many as were asked for.
     #[serde(skip)]
     pub samples: Vec<Sample>,
@@ -77,8 +77,10 @@ impl fmt::Display for Report {
                 writeln!(f, "{line}")?;
             }
         }
-        writeln!(f, "image tokenizer")?;
-        writeln!(f, "{}", self.round_trip)?;
+        if let Some(round_trip) = &self.round_trip {
+            writeln!(f, "image tokenizer")?;
+            writeln!(f, "{round_trip}")?;
+        }
         write!(
             f,
             "in brackets: 95 % confidence, in %; {} each, seed {}",
@@ -123,7 +125,11 @@ mod tests {
                 Rate::new(50, 100),
                 Some(Rate::new(0, 100)),
             )]),
-            round_trip: line("round_trip", Rate::new(99, 100), Some(Rate::new(100, 100))),
+            round_trip: Some(line(
+                "round_trip",
+                Rate::new(99, 100),
+                Some(Rate::new(100, 100)),
+            )),
             samples: Vec::new(),
         }
     }
@@ -144,6 +150,17 @@ mod tests {
             "in brackets: 95 % confidence, in %; 100 each, seed 7",
         ];
         assert_eq!(report().to_string().lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn without_an_image_tokenizer_nothing_is_said_of_it() {
+        let report = Report {
+            round_trip: None,
+            ..report()
+        };
+        assert!(!report.to_string().contains("tokenizer"));
+        let json = serde_json::to_value(report).unwrap();
+        assert_eq!(json["round_trip"], serde_json::Value::Null);
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use image::RgbImage;
 use janus_demo::{AnyError, ContactSheet, ExamOptions, Examination, Examinee, Report};
 use janus_pipeline::{ImageParams, Janus, VqEncoder};
+use janus_runtime::manifest::DrawingConfig;
 
 use super::demo::answer;
-use super::image::finite;
+use super::image::{finite, flow};
 use crate::context::Context;
 use crate::files::Pattern;
 use crate::model::Model;
@@ -18,7 +19,8 @@ use crate::{interrupt, output};
 const EXAMPLES: &str = "\
 Examples:
   janus eval scenes --per-category 20 --sheet scenes.png
-  janus eval scenes --per-category 100 --json > scenes.json";
+  janus eval scenes --per-category 100 --json > scenes.json
+  janus eval scenes models/janusflow --solver ab2 --steps 12";
 
 /// Pictures of a row of the contact sheet.
 const COLUMNS: usize = 8;
@@ -38,8 +40,8 @@ enum What {
     ///
     /// Drawing has the six categories of GenEval; a judge that knows nothing of the model reads the
     /// pixels. Questions are about freshly drawn scenes, whose truth is known. Pictures go through
-    /// the image tokenizer and back. Combinations of colour and kind that were never trained on are
-    /// told apart. Every rate has a 95 % confidence interval.
+    /// the image tokenizer and back, if the model has one. Combinations of colour and kind that were
+    /// never trained on are told apart. Every rate has a 95 % confidence interval.
     Scenes(Scenes),
 }
 
@@ -66,6 +68,8 @@ struct Scenes {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    flow: flow::Flags,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
@@ -87,10 +91,18 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 
 fn examine(args: &Scenes, context: &Context) -> anyhow::Result<Report> {
     let model = Model::open(args.model.as_deref(), context)?;
+    let encoder = match model.dir.manifest().drawing {
+        DrawingConfig::Tokens(_) => {
+            args.flow.refuse(&model)?;
+            Some(VqEncoder::open(&model.dir, &context.session_options()?)?)
+        }
+        DrawingConfig::Flow(_) => None,
+    };
     let mut candidate = Candidate {
         janus: model.janus(context)?,
-        encoder: VqEncoder::open(&model.dir, &context.session_options()?)?,
+        encoder,
         guidance: args.guidance,
+        flow: args.flow.clone(),
     };
     let options = ExamOptions {
         per_category: args.per_category,
@@ -109,19 +121,31 @@ fn examine(args: &Scenes, context: &Context) -> anyhow::Result<Report> {
 /// A model, as the examination sees it.
 struct Candidate {
     janus: Janus,
-    encoder: VqEncoder,
+    /// Of the image tokenizer, where there is one.
+    encoder: Option<VqEncoder>,
     guidance: Option<f32>,
+    flow: flow::Flags,
 }
 
 impl Examinee for Candidate {
     fn draw(&mut self, prompt: &str, seed: u64) -> Result<RgbImage, AnyError> {
         interrupt::check()?;
-        let own = self.janus.image_params(seed);
-        let params = ImageParams {
-            guidance_scale: self.guidance.unwrap_or(own.guidance_scale),
-            ..own
+        let mut pictures = match self.janus.manifest().drawing {
+            DrawingConfig::Tokens(_) => {
+                let own = self.janus.image_params(seed);
+                let params = ImageParams {
+                    guidance_scale: self.guidance.unwrap_or(own.guidance_scale),
+                    ..own
+                };
+                self.janus.generate_images(prompt, &params)?
+            }
+            DrawingConfig::Flow(_) => {
+                let own = self.janus.flow_params(seed)?;
+                let params = self.flow.params(own, self.guidance);
+                self.janus.generate_flow_images(prompt, &params)?
+            }
         };
-        Ok(self.janus.generate_images(prompt, &params)?.swap_remove(0))
+        Ok(pictures.swap_remove(0))
     }
 
     fn answer(&mut self, picture: &RgbImage, question: &str) -> Result<String, AnyError> {
@@ -129,9 +153,14 @@ impl Examinee for Candidate {
         Ok(answer(&mut self.janus, picture, question)?)
     }
 
+    fn has_image_tokenizer(&self) -> bool {
+        self.encoder.is_some()
+    }
+
     fn round_trip(&mut self, picture: &RgbImage) -> Result<RgbImage, AnyError> {
         interrupt::check()?;
-        let tokens = self.encoder.encode(std::slice::from_ref(picture))?;
+        let encoder = self.encoder.as_mut().ok_or("no image tokenizer")?;
+        let tokens = encoder.encode(std::slice::from_ref(picture))?;
         Ok(self.janus.vq()?.decode(&tokens)?.swap_remove(0))
     }
 }

@@ -1,6 +1,6 @@
 //! `janus image`
 
-mod flow;
+pub(crate) mod flow;
 
 use std::path::PathBuf;
 use std::time::Instant;

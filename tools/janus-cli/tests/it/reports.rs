@@ -1,5 +1,7 @@
 //! `janus demo`, `eval`, `doctor` and `runtime list`: what they write and print.
 
+use std::ffi::OsStr;
+
 use crate::common::Folder;
 
 #[test]
@@ -38,6 +40,38 @@ fn an_examination_is_told_as_a_table_and_as_json() {
     assert_eq!(report["drawing"]["overall"]["trained"]["asked"], 6);
     assert!(report["answering"]["overall"]["held_out"]["rate"].is_number());
     assert_eq!(folder.names(), ["sheet.png"]);
+}
+
+#[test]
+fn a_model_without_an_image_tokenizer_is_examined() {
+    let folder = Folder::new();
+    let data = |name| janus_tests::data("janusflow-tiny").join(name);
+    let (released, vae) = (data("released"), data("sdxl-vae"));
+    let convert: [&OsStr; 5] = [
+        "convert".as_ref(),
+        released.as_ref(),
+        "tiny".as_ref(),
+        "--vae".as_ref(),
+        vae.as_ref(),
+    ];
+    folder.said(convert);
+    let examine = [
+        "eval",
+        "scenes",
+        "tiny",
+        "--per-category",
+        "1",
+        "--steps",
+        "2",
+    ];
+    let table = folder.said(examine.iter().chain(&["--solver", "ab2"]));
+    assert!(!table.contains("round trip"), "{table}");
+    let report = folder.json(examine.iter().chain(&["--json"]));
+    assert!(report["round_trip"].is_null());
+    assert_eq!(report["drawing"]["overall"]["trained"]["asked"], 6);
+
+    let steps = ["eval", "scenes", "--steps", "4"];
+    folder.refused(steps, 2, "draws by image tokens, which has no --steps");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::{interrupt, output, picture};
 /// How the steps of a rectified flow are made.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Rectified flow (JanusFlow)")]
-pub(super) struct Flags {
+pub(crate) struct Flags {
     /// Steps from noise to picture [default: the model's]
     #[arg(long, value_name = "N", value_parser = steps)]
     steps: Option<usize>,
@@ -38,7 +38,7 @@ pub(super) struct Flags {
 
 impl Flags {
     /// Fails if there are any: the model draws by image tokens.
-    pub(super) fn refuse(&self, model: &Model) -> Result<(), Failure> {
+    pub(crate) fn refuse(&self, model: &Model) -> Result<(), Failure> {
         let given = [
             ("--steps", self.steps.is_some()),
             ("--solver", self.solver.is_some()),
@@ -46,6 +46,18 @@ impl Flags {
             ("--guidance-until", self.guidance_until.is_some()),
         ];
         refuse(&given, model)
+    }
+
+    /// The model's own settings where none were given.
+    pub(crate) fn params(&self, own: FlowParams, guidance: Option<f32>) -> FlowParams {
+        let scale = guidance.unwrap_or(own.guidance.scale);
+        let (from, until) = (self.guidance_from, self.guidance_until);
+        FlowParams {
+            steps: self.steps.unwrap_or(own.steps),
+            solver: self.solver.unwrap_or(own.solver),
+            guidance: Guidance::new(scale).between(from.unwrap_or(0.0), until.unwrap_or(1.0)),
+            ..own
+        }
     }
 }
 
@@ -116,18 +128,11 @@ fn refuse_sampling(flags: &sampling::Flags, window: u8, model: &Model) -> Result
     refuse(&given, model)
 }
 
-/// The model's own settings where none were given.
 fn params(args: &Args, janus: &Janus) -> anyhow::Result<FlowParams> {
     let own = janus.flow_params(args.sampling.seed)?;
-    let flags = &args.flow;
-    let scale = args.guidance.unwrap_or(own.guidance.scale);
-    let (from, until) = (flags.guidance_from, flags.guidance_until);
     Ok(FlowParams {
         images: args.images,
-        steps: flags.steps.unwrap_or(own.steps),
-        solver: flags.solver.unwrap_or(own.solver),
-        guidance: Guidance::new(scale).between(from.unwrap_or(0.0), until.unwrap_or(1.0)),
-        ..own
+        ..args.flow.params(own, args.guidance)
     })
 }
 
