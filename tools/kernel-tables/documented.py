@@ -3,7 +3,7 @@
     python documented.py ../janus-validate/kernels
 
 CUDA and DirectML: docs/OperatorKernels.md of ONNX Runtime. CoreML: its list of ML program operators.
-TensorRT: the operators of onnx-tensorrt 10, of which none is ONNX Runtime's own. Listed are the operators
+TensorRT: entered by hand after the operators of onnx-tensorrt 10, of which none is ONNX Runtime's own. Listed are the operators
 that exports of this repository, or of others for these models, are made of; an operator that is not listed
 counts as missing.
 """
@@ -19,7 +19,7 @@ ANY = "Cast Reshape Transpose Gather Concat Split Slice Expand Shape Squeeze Uns
 
 PROVIDERS = {
     "cuda": {
-        "source": "CUDAExecutionProvider of ONNX Runtime 1.31, docs/OperatorKernels.md",
+        "source": "CUDAExecutionProvider of ONNX Runtime 1.31, entered by hand after docs/OperatorKernels.md",
         "types": "f16,f32,bf16",
         "lacks": [],
         "extra": [
@@ -33,7 +33,7 @@ PROVIDERS = {
         ],
     },
     "directml": {
-        "source": "DmlExecutionProvider of ONNX Runtime 1.31, docs/OperatorKernels.md",
+        "source": "DmlExecutionProvider of ONNX Runtime 1.31, entered by hand after docs/OperatorKernels.md",
         "types": "f16,f32",
         "lacks": ["Gelu"],
         "extra": [
@@ -47,13 +47,13 @@ PROVIDERS = {
         ],
     },
     "tensorrt": {
-        "source": "TensorrtExecutionProvider of ONNX Runtime 1.31 with TensorRT 10, the operators of onnx-tensorrt",
+        "source": "TensorrtExecutionProvider of ONNX Runtime 1.31 with TensorRT 10, entered by hand after the operators of onnx-tensorrt",
         "types": "f16,f32,bf16",
         "lacks": [],
         "extra": [],
     },
     "coreml": {
-        "source": "CoreMLExecutionProvider of ONNX Runtime 1.32, its list of ML program operators",
+        "source": "CoreMLExecutionProvider of ONNX Runtime 1.32, entered by hand after its list of ML program operators",
         "types": "f16,f32",
         "lacks": ["Abs", "ReduceL2", "Gather", "Expand", "Neg", "Where"],
         "extra": [],

@@ -69,6 +69,31 @@ fn openvino_draws_and_answers_as_the_cpu_does() {
     }
 }
 
+/// What the official code computed, on OpenVINO's processor device; every node of it is there.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn openvino_computes_what_the_official_code_does() {
+    let folder = Folder::new();
+    let library = openvino();
+    let on = ["--on", "openvino", "--runtime-library", &library, "--json"];
+    let data = |name: &str| janus_tests::data(name).to_str().unwrap().to_owned();
+    let vae = data("janusflow-tiny/sdxl-vae");
+    for (family, more) in [
+        ("janus-tiny", vec![]),
+        ("janusflow-tiny", vec!["--vae", &vae]),
+    ] {
+        let released = data(&format!("{family}/released"));
+        let convert = ["convert", &released, family, "--target", "openvino"];
+        folder.said(convert.iter().chain(&more));
+        let golden = data(&format!("{family}/golden.safetensors"));
+        let report = folder.json(["validate", family, "--golden", &golden].iter().chain(&on));
+        assert_eq!(report["passed"], true, "{report}");
+        for graph in report["placement"]["graphs"].as_array().unwrap() {
+            assert_eq!(graph["placed"], graph["nodes"], "{graph}");
+        }
+    }
+}
+
 /// OpenVINO has no kernel for the attention operators of the CPU's graphs.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[test]
