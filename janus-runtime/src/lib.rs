@@ -28,7 +28,7 @@ mod lazy;
 mod library;
 pub mod manifest;
 mod model_dir;
-pub mod placement;
+mod placement;
 mod provider;
 mod session;
 mod tensor;

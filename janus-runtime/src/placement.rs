@@ -14,8 +14,6 @@ use crate::provider::ExecutionProvider;
 
 /// Session setting without which there is no record.
 pub(crate) const RECORD: &str = "session.record_ep_graph_assignment_info";
-/// What ONNX Runtime calls the CPU.
-const CPU: &str = "CPUExecutionProvider";
 /// Operators that are the host's work wherever the others run: what computes shapes and positions
 /// from numbers that the host has, and copies. Everything else has to be where it was asked for.
 const HOST_OPERATORS: [&str; 22] = [
@@ -128,7 +126,7 @@ impl Placement {
 }
 
 /// Operators and how often each is there, the most frequent first: `MatMul (96), Softmax (24)`.
-pub fn operators<'a>(nodes: impl IntoIterator<Item = &'a PlacedNode>) -> String {
+fn operators<'a>(nodes: impl IntoIterator<Item = &'a PlacedNode>) -> String {
     let mut counts = BTreeMap::<_, usize>::new();
     for node in nodes {
         *counts.entry(node.to_string()).or_default() += 1;
@@ -153,7 +151,7 @@ impl fmt::Display for Placement {
         for (i, (provider, nodes)) in self.providers.iter().enumerate() {
             let before = if i == 0 { "" } else { "; " };
             write!(f, "{before}{} {}", short(provider), nodes.len())?;
-            if provider == CPU && self.providers.len() > 1 {
+            if provider == ExecutionProvider::Cpu.runtime_name() && self.providers.len() > 1 {
                 write!(f, ": {}", operators(nodes))?;
             }
         }
@@ -265,6 +263,8 @@ mod record {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const CPU: &str = "CPUExecutionProvider";
 
     fn placement(nodes: &[(&str, &str)]) -> Placement {
         let mut placement = Placement::default();

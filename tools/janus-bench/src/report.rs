@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use janus_runtime::manifest::DrawingConfig;
-use janus_runtime::{GraphKind, Placement};
+use janus_runtime::{ExecutionProvider, GraphKind, Placement};
 use serde::Serialize;
 
 use crate::compare::StagePairings;
@@ -15,9 +15,6 @@ use crate::plan::{Limit, Plan};
 use crate::stage::Stage;
 use crate::statistics::Summary;
 use crate::table::Table;
-
-/// What ONNX Runtime calls the CPU.
-const CPU: &str = "CPUExecutionProvider";
 
 /// A model, and how it is run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -317,7 +314,7 @@ fn fmt_nodes(
     nodes: &BTreeMap<GraphKind, BTreeMap<String, usize>>,
 ) -> fmt::Result {
     let mut providers = nodes.values().flat_map(BTreeMap::keys);
-    if providers.all(|provider| provider == CPU) {
+    if providers.all(|provider| provider == ExecutionProvider::Cpu.runtime_name()) {
         return Ok(());
     }
     writeln!(f, "\nnodes")?;
