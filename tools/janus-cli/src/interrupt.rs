@@ -17,7 +17,9 @@ pub(crate) fn listen() {
     let _ = ctrlc::set_handler(|| {
         let waits = STEPPING.load(Ordering::SeqCst) > 0;
         if ASKED.swap(true, Ordering::SeqCst) || !waits {
-            std::process::exit(i32::from(STATUS));
+            // Not `std::process::exit`: it takes ONNX Runtime's globals down under the threads that
+            // are in the middle of a graph, and the program ends with a segmentation fault.
+            signal_hook::low_level::exit(i32::from(STATUS));
         }
     });
 }

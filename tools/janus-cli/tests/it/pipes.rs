@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::common::{Folder, Ran};
 
@@ -41,7 +42,16 @@ fn a_full_disk_is_told() {
 
 #[test]
 fn ctrl_c_stops_and_leaves_nothing() {
-    let folder = Folder::new();
+    // While graphs are opened, where the command does not work in steps, and after.
+    for wait in [0, 10, 25, 50, 75, 100, 150, 200, 300, 400] {
+        let folder = Folder::new();
+        assert_eq!(interrupted(&folder, wait), Some(130), "after {wait} ms");
+        assert!(folder.names().is_empty());
+    }
+}
+
+/// The status of an examination that is interrupted so many milliseconds after it began to load.
+fn interrupted(folder: &Folder, wait: u64) -> Option<i32> {
     let arguments = [
         "eval",
         "scenes",
@@ -58,15 +68,10 @@ fn ctrl_c_stops_and_leaves_nothing() {
         line.clear();
         assert!(stderr.read_line(&mut line).unwrap() > 0);
     }
+    std::thread::sleep(Duration::from_millis(wait));
     let interrupt = ["-s", "INT", &child.id().to_string()];
-    assert!(
-        Command::new("kill")
-            .args(interrupt)
-            .status()
-            .unwrap()
-            .success()
-    );
+    let sent = Command::new("kill").args(interrupt).status().unwrap();
+    assert!(sent.success());
     std::io::copy(&mut stderr, &mut std::io::sink()).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(folder.names().is_empty());
+    child.wait().unwrap().code()
 }
