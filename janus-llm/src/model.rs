@@ -10,7 +10,7 @@ use ndarray::{Array1, Array2, ArrayD, Dimension, Ix3, arr0};
 use crate::embeddings::{Embeddings, HiddenStates};
 use crate::error::{Error, Result};
 use crate::fixed;
-use crate::kv_cache::KvCache;
+use crate::kv_cache::{KvCache, Storage};
 use crate::logits::Logits;
 use crate::prefill::MANY;
 use crate::prefix::Prefixes;
@@ -50,6 +50,7 @@ pub struct LanguageModel {
     config: LanguageConfig,
     /// Whether the graphs of the transformer are for one row and so many positions.
     fixed: bool,
+    storage: Storage,
     pub(crate) prefixes: Prefixes,
     /// New positions of a prompt from which on `prefill` runs it.
     pub(crate) many: usize,
@@ -75,6 +76,11 @@ impl LanguageModel {
             }),
             DrawingConfig::Flow(_) => None,
         };
+        let fixed = fixed::is_fixed(model);
+        let storage = match fixed {
+            true => Storage::HOST,
+            false => Storage::of(model.manifest(), options.provider),
+        };
         Ok(Self {
             decoder: lazy(GraphKind::LanguageModel)?,
             prefill: lazy(GraphKind::Prefill).ok(),
@@ -82,7 +88,8 @@ impl LanguageModel {
             lm_head: lazy(GraphKind::LmHead)?,
             image,
             config: model.manifest().language.clone(),
-            fixed: fixed::is_fixed(model),
+            fixed,
+            storage,
             prefixes: Prefixes::default(),
             many: MANY,
         })
@@ -126,8 +133,8 @@ impl LanguageModel {
         let context_length = self.config.context_length;
         match self.fixed && (1..=context_length).contains(&capacity) {
             // Its graphs read caches of one size.
-            true => KvCache::new(&self.config, rows, context_length),
-            false => KvCache::new(&self.config, rows, capacity),
+            true => KvCache::new(&self.config, self.storage, rows, context_length),
+            false => KvCache::new(&self.config, self.storage, rows, capacity),
         }
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+use ort::ep::cuda::ConvAlgorithmSearch;
 use ort::ep::{self, ExecutionProviderDispatch};
 
 use crate::error::{Error, Result};
@@ -53,8 +54,12 @@ impl ExecutionProvider {
         // Registration is only code: every build has all of it, the library decides what is real.
         let (available, dispatch) = match self {
             Self::Cpu => return Ok(Vec::new()),
-            Self::Cuda { device } => offer(ep::CUDA::default().with_device_id(device as i32)),
+            Self::Cuda { device } => {
+                preload_beside_library();
+                offer(cuda(device))
+            }
             Self::TensorRt { device } => {
+                preload_beside_library();
                 offer(ep::TensorRT::default().with_device_id(device as i32))
             }
             Self::DirectMl { device } => {
@@ -111,6 +116,31 @@ impl ExecutionProvider {
             Self::OpenVino => "openvino",
             Self::WebGpu => "webgpu",
         }
+    }
+}
+
+/// CUDA as graphs need it: the sizes of convolutions are few, so that an exhaustive search for the
+/// fastest kernel of each costs more than it gives; and products of 32-bit floats are those that the
+/// reference computes, not TF32's of 10 bits.
+fn cuda(device: u32) -> ep::CUDA {
+    ep::CUDA::default()
+        .with_device_id(device as i32)
+        .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
+        .with_tf32(false)
+}
+
+/// Loads NVIDIA's libraries where they lie beside ONNX Runtime's, as `janus runtime install` puts them:
+/// its provider looks for them in the system's directories alone.
+fn preload_beside_library() {
+    let Some(folder) = library_path().and_then(Path::parent) else {
+        return;
+    };
+    let beside = |names: &[&str]| names.iter().all(|name| folder.join(name).is_file());
+    let cuda = beside(ep::cuda::CUDA_DYLIBS).then_some(folder);
+    let cudnn = beside(ep::cuda::CUDNN_DYLIBS).then_some(folder);
+    if let Err(error) = ep::cuda::preload_dylibs(cuda, cudnn) {
+        // The provider tells what it misses when it is registered.
+        tracing::warn!("{error}");
     }
 }
 

@@ -3,7 +3,7 @@
 use janus_runtime::manifest::Operators;
 
 use crate::error::{Error, Result};
-use crate::onnx::{DType, Dim, Value};
+use crate::onnx::{Dim, Value};
 use crate::recipe::{Format, Recipe};
 use crate::weight::{Quantised, Weight};
 
@@ -31,14 +31,14 @@ pub(crate) fn product<'g>(
     Ok(match format {
         Format::Float(dtype) => {
             let weight = weight.store_transposed(graph, format!("{path}.weight"), dtype);
-            x.matmul(weight.cast(DType::F32))
+            x.matmul(weight.cast(x.dtype()))
         }
         Format::Blocks(blocks) => {
             let Quantised { codes, scales } =
                 weight.store_blocks(graph, path, blocks, recipe.scales());
             x.matmul_blocks(
                 codes,
-                scales.cast(DType::F32),
+                scales.cast(x.dtype()),
                 blocks.bits.count(),
                 blocks.size,
             )

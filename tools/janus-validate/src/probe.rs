@@ -107,7 +107,7 @@ fn fitted(value: &Output, spec: &TensorSpec) -> Option<Output> {
             .slice_axis(Axis(axis), Slice::from(..extent))
             .to_owned();
     }
-    (array.ndim() == spec.shape.len() && spec.dtype == ElementType::F32)
+    (array.ndim() == spec.shape.len() && matches!(spec.dtype, ElementType::F32 | ElementType::F16 | ElementType::Bf16))
         .then_some(Output::F32(array))
 }
 

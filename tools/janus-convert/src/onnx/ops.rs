@@ -8,6 +8,7 @@ use std::ops::{Add, Div, Mul, Sub};
 
 use janus_runtime::manifest::Operators;
 
+use super::MICROSOFT;
 use super::shape::{DType, Dim, Shape, broadcast, matrix_product, reshape_request, shape};
 use super::value::{Value, resolve_axis};
 
@@ -84,7 +85,11 @@ impl<'g> Value<'g> {
             let inner = (self * graph.scalar(FRAC_1_SQRT_2)).op("Erf").like(self);
             return self * graph.scalar(0.5) * (inner + graph.scalar(1.0));
         }
-        self.op("Gelu").text("approximate", "none").like(self)
+        match self.dtype() {
+            DType::F32 => self.op("Gelu").text("approximate", "none").like(self),
+            // The standard's has no kernel for every type of 16 bits.
+            _ => self.op("Gelu").domain(MICROSOFT).like(self),
+        }
     }
 
     pub(crate) fn sqrt(self) -> Self {
