@@ -277,6 +277,14 @@ pub enum Error {
         #[source]
         source: ort::Error,
     },
+    /// A setting for a provider that has none of that name.
+    #[error("`{provider}` has no setting `{key}`")]
+    ProviderSetting {
+        /// The provider.
+        provider: ExecutionProvider,
+        /// The setting.
+        key: String,
+    },
     /// A tensor that graphs share could not be copied.
     #[error("cannot copy `{tensor}`")]
     CopyResident {

@@ -30,6 +30,7 @@ pub mod manifest;
 mod model_dir;
 mod placement;
 mod provider;
+mod registration;
 mod residents;
 mod session;
 mod tensor;

@@ -1,14 +1,11 @@
 //! Where graphs run.
 
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
 
-use ort::ep::cuda::ConvAlgorithmSearch;
-use ort::ep::{self, ExecutionProviderDispatch};
+use ort::ep;
 
 use crate::error::{Error, Result};
-use crate::library::library_path;
 
 /// Where graphs run. Parses from and prints as `cpu`, `cuda`, `cuda:1`, `tensorrt:0`,
 /// `directml:0`, `coreml`, `openvino`, `webgpu`.
@@ -47,43 +44,6 @@ pub enum ExecutionProvider {
 const NAMES: &str = "cpu, cuda[:N], tensorrt[:N], directml[:N], coreml, openvino, webgpu";
 
 impl ExecutionProvider {
-    /// The provider as ONNX Runtime takes it, nothing for the CPU, which every session has.
-    ///
-    /// A provider that cannot be registered is an error, never a silent move to the CPU.
-    pub(crate) fn dispatches(self) -> Result<Vec<ExecutionProviderDispatch>> {
-        // Registration is only code: every build has all of it, the library decides what is real.
-        let (available, dispatch) = match self {
-            Self::Cpu => return Ok(Vec::new()),
-            Self::Cuda { device } => {
-                preload_beside_library();
-                offer(cuda(device))
-            }
-            Self::TensorRt { device } => {
-                preload_beside_library();
-                offer(ep::TensorRT::default().with_device_id(device as i32))
-            }
-            Self::DirectMl { device } => {
-                offer(ep::DirectML::default().with_device_id(device as i32))
-            }
-            Self::CoreMl => offer(ep::CoreML::default()),
-            Self::OpenVino => offer(ep::OpenVINO::default()),
-            Self::WebGpu => offer(ep::WebGPU::default()),
-        };
-        if !available {
-            let library = library_path().map(Path::to_owned).unwrap_or_default();
-            return Err(Error::ProviderNotInLibrary {
-                provider: self,
-                library,
-            });
-        }
-        let mut dispatches = vec![dispatch.error_on_failure()];
-        if let Self::TensorRt { device } = self {
-            // TensorRT takes what it can, and CUDA what is left: both are the GPU asked for.
-            dispatches.extend(Self::Cuda { device }.dispatches()?);
-        }
-        Ok(dispatches)
-    }
-
     /// Providers of the same device that take what this one leaves.
     pub(crate) fn also_runs_on(self) -> &'static [&'static str] {
         match self {
@@ -117,39 +77,6 @@ impl ExecutionProvider {
             Self::WebGpu => "webgpu",
         }
     }
-}
-
-/// CUDA as graphs need it: the sizes of convolutions are few, so that an exhaustive search for the
-/// fastest kernel of each costs more than it gives; and products of 32-bit floats are those that the
-/// reference computes, not TF32's of 10 bits.
-fn cuda(device: u32) -> ep::CUDA {
-    ep::CUDA::default()
-        .with_device_id(device as i32)
-        .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
-        .with_tf32(false)
-}
-
-/// Loads NVIDIA's libraries where they lie beside ONNX Runtime's, as `janus runtime install` puts them:
-/// its provider looks for them in the system's directories alone.
-fn preload_beside_library() {
-    let Some(folder) = library_path().and_then(Path::parent) else {
-        return;
-    };
-    let beside = |names: &[&str]| names.iter().all(|name| folder.join(name).is_file());
-    let cuda = beside(ep::cuda::CUDA_DYLIBS).then_some(folder);
-    let cudnn = beside(ep::cuda::CUDNN_DYLIBS).then_some(folder);
-    if let Err(error) = ep::cuda::preload_dylibs(cuda, cudnn) {
-        // The provider tells what it misses when it is registered.
-        tracing::warn!("{error}");
-    }
-}
-
-/// Whether the loaded library has a provider, and what registers it.
-fn offer<P>(provider: P) -> (bool, ExecutionProviderDispatch)
-where
-    P: ep::ExecutionProvider + Into<ExecutionProviderDispatch>,
-{
-    (matches!(P::is_available(), Ok(true)), provider.into())
 }
 
 impl fmt::Display for ExecutionProvider {

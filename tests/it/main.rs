@@ -8,6 +8,7 @@ mod llm;
 mod pipeline;
 mod placement;
 mod precision;
+mod sixteen;
 mod standard;
 mod structure;
 mod tidy;

@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use janus_runtime::manifest::{Activations, Converter, DType, FORMAT_VERSION, Family, Operators, Source};
+use janus_runtime::manifest::{
+    Activations, Converter, DType, FORMAT_VERSION, Family, Operators, Source,
+};
 use janus_runtime::{GraphKind, Manifest};
 
 use crate::checkpoint::Checkpoint;

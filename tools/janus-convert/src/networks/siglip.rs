@@ -91,7 +91,13 @@ fn embed_patches<'g>(m: &Module<'_>, pixels: Value<'g>, c: &SiglipConfig) -> Res
         Layout::Released => m.weight("pos_embed", &dims),
         Layout::Transformers => m.weight("embeddings.position_embedding.weight", &dims[1..]),
     }?;
-    Ok(patches + positions.store(pixels.graph(), format!("{m}.pos_embed"), patches.dtype(), &dims))
+    Ok(patches
+        + positions.store(
+            pixels.graph(),
+            format!("{m}.pos_embed"),
+            patches.dtype(),
+            &dims,
+        ))
 }
 
 fn encoder_block<'g>(m: &Module<'_>, x: Value<'g>, c: &SiglipConfig) -> Result<Value<'g>> {

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use half::{bf16, f16};
 use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
 
 pub(crate) use self::blocks::Quantised;
 use crate::checkpoint::{CHUNK, Checkpoint, TensorRef};
