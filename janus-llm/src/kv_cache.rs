@@ -172,9 +172,7 @@ impl KvCache {
             length: length * head_dim,
         };
         let spans: Vec<_> = (0..kv_heads).map(head).collect();
-        for tensor in 0..self.residents.len() {
-            self.residents.copy(tensor, &from.residents, &spans)?;
-        }
+        self.residents.copy(&from.residents, &spans)?;
         self.lengths[row] = length;
         Ok(())
     }

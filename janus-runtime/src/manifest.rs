@@ -354,7 +354,7 @@ pub struct GenerationConfig {
 }
 
 /// One graph.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GraphEntry {
     /// File of the graph, in the directory.

@@ -1,10 +1,13 @@
 //! Tensors that one run leaves for the next, such as a cache of keys and values.
 
+mod device;
+
 use half::{bf16, f16};
 use ort::memory::{AllocationDevice, Allocator};
 use ort::session::IoBinding;
 use ort::value::{PrimitiveTensorElementType, Tensor};
 
+use self::device::Places;
 use crate::error::{Error, Result};
 use crate::manifest::ElementType;
 use crate::provider::ExecutionProvider;
@@ -38,6 +41,7 @@ pub struct Span {
 pub struct Residents {
     residents: Vec<Resident>,
     tensors: Vec<Floats>,
+    provider: ExecutionProvider,
 }
 
 /// A tensor of one of the types that keys and values have.
@@ -68,7 +72,11 @@ impl Residents {
             })
         });
         let tensors = tensors.collect::<Result<_>>()?;
-        Ok(Self { residents, tensors })
+        Ok(Self {
+            residents,
+            tensors,
+            provider,
+        })
     }
 
     /// How many there are.
@@ -124,26 +132,38 @@ impl Residents {
         }
     }
 
-    /// Copies elements of the tensor at `index` of others over those of this one's.
+    /// Copies elements of every tensor of others over those of the tensor at the same place here; in a
+    /// device's memory, whole vectors along the last axis.
     ///
     /// # Errors
     ///
-    /// [`Error::CopyResident`] where the two are of different types, or the provider fails to copy.
+    /// [`Error::CopyResident`] where two are of different types, or the provider fails to copy.
     ///
     /// # Panics
     ///
-    /// Where there are not so many tensors, or elements.
-    pub fn copy(&mut self, index: usize, from: &Self, spans: &[Span]) -> Result<()> {
-        let copied = match (&mut self.tensors[index], &from.tensors[index]) {
-            (Floats::F32(to), Floats::F32(from)) => copy(to, from, spans),
-            (Floats::F16(to), Floats::F16(from)) => copy(to, from, spans),
-            (Floats::Bf16(to), Floats::Bf16(from)) => copy(to, from, spans),
-            _ => Err(ort::Error::new("the two are of different types")),
-        };
-        copied.map_err(|source| Error::CopyResident {
-            tensor: self.residents[index].input.clone(),
-            source,
-        })
+    /// Where there are not so many elements.
+    pub fn copy(&mut self, from: &Self, spans: &[Span]) -> Result<()> {
+        let provider = self.provider;
+        let mut places = None;
+        for (index, (to, from_tensor)) in self.tensors.iter_mut().zip(&from.tensors).enumerate() {
+            let resident = &self.residents[index];
+            let failed = |source| Error::CopyResident {
+                tensor: resident.input.clone(),
+                source,
+            };
+            if !to.is_host() && places.is_none() {
+                let shapes = [&*from.residents[index].shape, &*resident.shape];
+                places = Some(Places::new(spans, shapes, provider).map_err(failed)?);
+            }
+            let copied = match (to, from_tensor) {
+                (Floats::F32(to), Floats::F32(from)) => copy(to, from, spans, &places, provider),
+                (Floats::F16(to), Floats::F16(from)) => copy(to, from, spans, &places, provider),
+                (Floats::Bf16(to), Floats::Bf16(from)) => copy(to, from, spans, &places, provider),
+                _ => Err(ort::Error::new("the two are of different types")),
+            };
+            copied.map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Binds each tensor to its input and its output. Gives the name of one that cannot be.
@@ -161,6 +181,14 @@ impl Residents {
 }
 
 impl Floats {
+    fn is_host(&self) -> bool {
+        match self {
+            Self::F32(tensor) => is_host(tensor),
+            Self::F16(tensor) => is_host(tensor),
+            Self::Bf16(tensor) => is_host(tensor),
+        }
+    }
+
     fn zeros(
         shape: &[usize],
         dtype: ElementType,
@@ -207,20 +235,20 @@ fn bind<T: Float>(
     io.bind_output(resident.output.as_str(), tensor)
 }
 
-fn copy<T: Float>(to: &mut Tensor<T>, from: &Tensor<T>, spans: &[Span]) -> ort::Result<()> {
-    if is_host(to) && is_host(from) {
-        copy_elements(to.extract_tensor_mut().1, from.extract_tensor().1, spans);
-        return Ok(());
+fn copy<T: Float>(
+    to: &mut Tensor<T>,
+    from: &Tensor<T>,
+    spans: &[Span],
+    places: &Option<Places>,
+    provider: ExecutionProvider,
+) -> ort::Result<()> {
+    match places {
+        Some(places) => device::copy(to, from, places, provider),
+        None => {
+            copy_elements(to.extract_tensor_mut().1, from.extract_tensor().1, spans);
+            Ok(())
+        }
     }
-    // ONNX Runtime copies whole tensors between devices, so parts of them go through the host.
-    let from = from.to(AllocationDevice::CPU, 0)?;
-    let mut changed = to.to(AllocationDevice::CPU, 0)?;
-    copy_elements(
-        changed.extract_tensor_mut().1,
-        from.extract_tensor().1,
-        spans,
-    );
-    changed.copy_into(to)
 }
 
 fn copy_elements<T: Copy>(to: &mut [T], from: &[T], spans: &[Span]) {

@@ -71,6 +71,21 @@ pub(crate) fn open_bytes(
     opened(builder.commit_from_memory(bytes), graph, options)
 }
 
+/// Opens a graph that was built in memory, and is none of an export's.
+pub(crate) fn open_edited(
+    model: ort::editor::Model,
+    provider: ExecutionProvider,
+) -> ort::Result<Session> {
+    let options = SessionOptions::on(provider);
+    let environment = environment().map_err(ort::Error::wrap)?;
+    let dispatches = dispatches(&options, &GraphEntry::default()).map_err(ort::Error::wrap)?;
+    let mut builder = configure(Session::builder(environment), &options)?;
+    if !dispatches.is_empty() {
+        builder = builder.with_execution_providers(dispatches)?;
+    }
+    model.into_session(&builder)
+}
+
 /// A session, if its nodes are where they were asked to be.
 fn opened(
     session: ort::Result<Session>,
