@@ -203,9 +203,6 @@ mod tests {
             ..SessionOptions::default()
         };
         let error = dispatches(&options, &graph).err().map(|e| e.to_string());
-        assert_eq!(
-            error.as_deref(),
-            Some("`cpu` has no setting `device_type`")
-        );
+        assert_eq!(error.as_deref(), Some("`cpu` has no setting `device_type`"));
     }
 }

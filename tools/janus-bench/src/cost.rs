@@ -181,7 +181,10 @@ mod tests {
             new: 1,
         };
         let position = 2 * 24 * 2048 * 4;
-        assert_eq!(cache_bytes(&pro_1b(), pass), 2 * 300 * position);
+        assert_eq!(
+            (cache_elements(&pro_1b(), pass) * size_of::<f32>()) as u64,
+            2 * 300 * position
+        );
     }
 
     #[test]
