@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use ort::ep;
+use ort::memory::AllocationDevice;
 
 use crate::error::{Error, Result};
 
@@ -49,6 +50,15 @@ impl ExecutionProvider {
         match self {
             Self::TensorRt { .. } => &["CUDAExecutionProvider"],
             _ => &[],
+        }
+    }
+
+    /// The memory that it works in and its index, where that is not the host's and graphs can be bound
+    /// to it.
+    pub(crate) fn memory(self) -> Option<(AllocationDevice<'static>, i32)> {
+        match self {
+            Self::Cuda { device } => Some((AllocationDevice::CUDA, device as i32)),
+            _ => None,
         }
     }
 

@@ -3,7 +3,7 @@
 mod device;
 
 use half::{bf16, f16};
-use ort::memory::{AllocationDevice, Allocator};
+use ort::memory::{Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::IoBinding;
 use ort::value::{PrimitiveTensorElementType, Tensor};
 
@@ -213,13 +213,14 @@ impl Float for f16 {}
 impl Float for bf16 {}
 
 fn zeros<T: Float>(shape: &[usize], provider: ExecutionProvider) -> ort::Result<Tensor<T>> {
+    if let Some((device, index)) = provider.memory() {
+        let memory = MemoryInfo::new(device, index, AllocatorType::Device, MemoryType::Default)?;
+        return device::zeros(shape, &memory, provider);
+    }
     // Memory that ONNX Runtime owns, which alone can be bound to outputs.
     let mut tensor = Tensor::new(&Allocator::default(), shape.to_vec())?;
     tensor.extract_tensor_mut().1.fill(T::default());
-    match provider {
-        ExecutionProvider::Cuda { device } => tensor.to(AllocationDevice::CUDA, device as i32),
-        _ => Ok(tensor),
-    }
+    Ok(tensor)
 }
 
 fn is_host<T: Float>(tensor: &Tensor<T>) -> bool {

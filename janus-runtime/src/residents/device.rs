@@ -1,16 +1,19 @@
-//! Copies between tensors in a device's memory. ONNX Runtime copies only whole tensors there, so parts
-//! go through a graph of two nodes, which leaves everything else of its target where it is:
+//! Tensors in a device's memory. ONNX Runtime has no calls that fill them or copy parts of them, but
+//! graphs do. The second one leaves everything else of its target where it is:
 //!
 //! ```text
+//! zero [1, 1, 1, 1] ─ Expand(shape [4]) ─► filled
+//!
 //! from [r, h, c, d] ─ GatherND(sources [n, 3]) ─► rows [n, d]
 //! to   [R, H, C, d] ─ ScatterND(targets [n, 3], rows) ─► the same memory
 //! ```
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Mutex, PoisonError};
 
 use ort::editor::{Graph, Model, Node, ONNX_DOMAIN, Opset};
-use ort::memory::{AllocationDevice, Allocator};
+use ort::memory::{Allocator, MemoryInfo};
 use ort::session::Session;
 use ort::value::{Outlet, Shape, SymbolicDimensions, Tensor, TensorElementType, ValueType};
 
@@ -23,9 +26,16 @@ const OPSET: u32 = 18;
 /// Axes of a resident tensor; elements along the last go together.
 const AXES: usize = 4;
 
-/// The graphs that copy, by the device and the type that they are for; making one takes as long as many
-/// copies.
-static COPIERS: Mutex<BTreeMap<(String, String), Session>> = Mutex::new(BTreeMap::new());
+/// The graphs, by what they do, the device and the type that they are for; opening one takes as long as
+/// many runs.
+static SESSIONS: Mutex<BTreeMap<(Task, String, String), Session>> = Mutex::new(BTreeMap::new());
+
+/// What a graph is for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Task {
+    Fill,
+    Copy,
+}
 
 /// Where the vectors along the last axis come from, and where they go, on the device that copies.
 pub(super) struct Places {
@@ -51,9 +61,14 @@ impl Places {
         };
         let sources = coordinates(vectors(|span| span.from), from);
         let targets = coordinates(vectors(|span| span.to), to);
-        Ok(Self {
-            sources: placed(sources, provider)?,
-            targets: placed(targets, provider)?,
+        let [sources, targets] = [host(&sources)?, host(&targets)?];
+        Ok(match provider.memory() {
+            // Once for all tensors, rather than with each.
+            Some((device, index)) => Self {
+                sources: sources.to(device.clone(), index)?,
+                targets: targets.to(device, index)?,
+            },
+            None => Self { sources, targets },
         })
     }
 }
@@ -65,57 +80,110 @@ pub(super) fn copy<T: Float>(
     places: &Places,
     provider: ExecutionProvider,
 ) -> ort::Result<()> {
-    let mut copiers = COPIERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let dtype = T::into_tensor_element_type();
-    let key = (provider.to_string(), dtype.to_string());
-    if !copiers.contains_key(&key) {
-        let session = session::open_edited(model(dtype)?, provider)?;
-        copiers.insert(key.clone(), session);
-    }
-    let Some(session) = copiers.get_mut(&key) else {
-        return Err(ort::Error::new("no graph that copies"));
-    };
-    let mut io = session.create_binding()?;
-    io.bind_input("from", from)?;
-    io.bind_input("sources", &places.sources)?;
-    io.bind_input("targets", &places.targets)?;
-    io.bind_input("to", to)?;
-    io.bind_output("copied", to)?;
-    session.run_binding(&io)?;
-    Ok(())
+    with_session(
+        Task::Copy,
+        T::into_tensor_element_type(),
+        provider,
+        |session| {
+            let mut io = session.create_binding()?;
+            io.bind_input("from", from)?;
+            io.bind_input("sources", &places.sources)?;
+            io.bind_input("targets", &places.targets)?;
+            io.bind_input("to", &*to)?;
+            io.bind_output("copied", to)?;
+            session.run_binding(&io)?;
+            Ok(())
+        },
+    )
 }
 
-fn model(dtype: TensorElementType) -> ort::Result<Model> {
-    let outlet = |name: &str, ty, extents: &[i64]| {
-        let dimension_symbols = SymbolicDimensions::empty(extents.len());
-        let shape = Shape::new(extents.iter().copied());
-        Outlet::new(
-            name,
-            ValueType::Tensor {
-                ty,
-                shape,
-                dimension_symbols,
-            },
-        )
+/// A tensor of four axes in the memory of a device, zeroed.
+pub(super) fn zeros<T: Float>(
+    shape: &[usize],
+    memory: &MemoryInfo<'_>,
+    provider: ExecutionProvider,
+) -> ort::Result<Tensor<T>> {
+    let mut zero = Tensor::<T>::new(&Allocator::default(), [1_usize; AXES])?;
+    zero.extract_tensor_mut().1.fill(T::default());
+    let mut extents = Tensor::<i64>::new(&Allocator::default(), [shape.len()])?;
+    let elements = extents.extract_tensor_mut().1;
+    elements
+        .iter_mut()
+        .zip(shape)
+        .for_each(|(to, from)| *to = *from as i64);
+    with_session(
+        Task::Fill,
+        T::into_tensor_element_type(),
+        provider,
+        |session| {
+            let mut io = session.create_binding()?;
+            io.bind_input("zero", &zero)?;
+            io.bind_input("shape", &extents)?;
+            io.bind_output_to_device("filled", memory)?;
+            let mut outputs = session.run_binding(&io)?;
+            let filled = outputs.remove("filled");
+            let filled = filled.ok_or_else(|| ort::Error::new("the graph gave nothing"))?;
+            filled.downcast()
+        },
+    )
+}
+
+/// Uses the graph for a task, which is opened when it is first needed.
+fn with_session<R>(
+    task: Task,
+    dtype: TensorElementType,
+    provider: ExecutionProvider,
+    run: impl FnOnce(&mut Session) -> ort::Result<R>,
+) -> ort::Result<R> {
+    let mut sessions = SESSIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    let session = match sessions.entry((task, provider.to_string(), dtype.to_string())) {
+        Entry::Occupied(opened) => opened.into_mut(),
+        Entry::Vacant(place) => place.insert(session::open_edited(model(task, dtype)?, provider)?),
     };
+    run(session)
+}
+
+fn model(task: Task, dtype: TensorElementType) -> ort::Result<Model> {
     let any = [-1; AXES];
     let places = [-1, AXES as i64 - 1];
     let mut graph = Graph::new()?;
-    graph.set_inputs([
-        outlet("from", dtype, &any),
-        outlet("to", dtype, &any),
-        outlet("sources", TensorElementType::Int64, &places),
-        outlet("targets", TensorElementType::Int64, &places),
-    ])?;
-    graph.set_outputs([outlet("copied", dtype, &any)])?;
-    let node = |op: &str, inputs: &[&str], output: &str| {
-        Node::new(op, ONNX_DOMAIN, op, inputs, [output], [])
-    };
-    graph.add_node(node("GatherND", &["from", "sources"], "rows")?)?;
-    graph.add_node(node("ScatterND", &["to", "targets", "rows"], "copied")?)?;
+    match task {
+        Task::Fill => {
+            graph.set_inputs([
+                outlet("zero", dtype, &[1; AXES]),
+                outlet("shape", TensorElementType::Int64, &[AXES as i64]),
+            ])?;
+            graph.set_outputs([outlet("filled", dtype, &any)])?;
+            graph.add_node(node("Expand", &["zero", "shape"], "filled")?)?;
+        }
+        Task::Copy => {
+            graph.set_inputs([
+                outlet("from", dtype, &any),
+                outlet("to", dtype, &any),
+                outlet("sources", TensorElementType::Int64, &places),
+                outlet("targets", TensorElementType::Int64, &places),
+            ])?;
+            graph.set_outputs([outlet("copied", dtype, &any)])?;
+            graph.add_node(node("GatherND", &["from", "sources"], "rows")?)?;
+            graph.add_node(node("ScatterND", &["to", "targets", "rows"], "copied")?)?;
+        }
+    }
     let mut model = Model::new([Opset::new(ONNX_DOMAIN, OPSET)?])?;
     model.set_graph(graph)?;
     Ok(model)
+}
+
+fn outlet(name: &str, ty: TensorElementType, extents: &[i64]) -> Outlet {
+    let tensor = ValueType::Tensor {
+        ty,
+        shape: Shape::new(extents.iter().copied()),
+        dimension_symbols: SymbolicDimensions::empty(extents.len()),
+    };
+    Outlet::new(name, tensor)
+}
+
+fn node(op: &str, inputs: &[&str], output: &str) -> ort::Result<Node> {
+    Node::new(op, ONNX_DOMAIN, op, inputs, [output], [])
 }
 
 /// The first three coordinates of vectors of a tensor, which are counted in row-major order: `[n, 3]`.
@@ -130,14 +198,11 @@ fn coordinates(vectors: impl Iterator<Item = usize>, shape: &[usize]) -> Vec<i64
     vectors.flat_map(of).collect()
 }
 
-fn placed(places: Vec<i64>, provider: ExecutionProvider) -> ort::Result<Tensor<i64>> {
+fn host(places: &[i64]) -> ort::Result<Tensor<i64>> {
     let shape = [places.len() / (AXES - 1), AXES - 1];
     let mut tensor = Tensor::new(&Allocator::default(), shape)?;
-    tensor.extract_tensor_mut().1.copy_from_slice(&places);
-    match provider {
-        ExecutionProvider::Cuda { device } => tensor.to(AllocationDevice::CUDA, device as i32),
-        _ => Ok(tensor),
-    }
+    tensor.extract_tensor_mut().1.copy_from_slice(places);
+    Ok(tensor)
 }
 
 #[cfg(test)]
@@ -148,11 +213,7 @@ mod tests {
     /// The graph does on a device what the host does with slices.
     #[test]
     fn vectors_go_where_slices_go() -> ort::Result<()> {
-        // The fixtures' loads it for another copy of this crate.
-        let request = janus_install::Request::from_env();
-        let library = janus_install::ensure(&request, &|_| {}).map_err(ort::Error::wrap)?;
-        crate::load_library(&library.path, &crate::LibraryOptions::default())
-            .map_err(ort::Error::wrap)?;
+        load()?;
         let shapes = [[2, 3, 5, 4], [3, 3, 7, 4]];
         let fill = |shape: [usize; 4], first: f32| -> ort::Result<Tensor<f32>> {
             let mut tensor = Tensor::new(&Allocator::default(), shape)?;
@@ -181,5 +242,26 @@ mod tests {
         copy(&mut to, &from, &places, provider)?;
         assert_eq!(to.extract_tensor().1, expected);
         Ok(())
+    }
+
+    #[test]
+    fn a_filled_tensor_is_zero() -> ort::Result<()> {
+        load()?;
+        let filled = zeros::<f32>(
+            &[2, 3, 4, 5],
+            &MemoryInfo::default(),
+            ExecutionProvider::Cpu,
+        )?;
+        assert_eq!(filled.extract_tensor().1, [0.0; 120]);
+        assert_eq!(filled.shape()[..], [2, 3, 4, 5]);
+        Ok(())
+    }
+
+    /// The fixtures' loads it for another copy of this crate.
+    fn load() -> ort::Result<()> {
+        let request = janus_install::Request::from_env();
+        let library = janus_install::ensure(&request, &|_| {}).map_err(ort::Error::wrap)?;
+        crate::load_library(&library.path, &crate::LibraryOptions::default())
+            .map_err(ort::Error::wrap)
     }
 }
