@@ -21,12 +21,6 @@ WARM_UP, STEPS = 4, 24
 LONGEST_IMAGE = 240.0  # seconds
 
 
-def settle():
-    """Waits until a GPU has done what it was given; the clock is read only then."""
-    if torch.cuda.is_available() and torch.get_default_device().type == "cuda":
-        torch.cuda.synchronize()
-
-
 class LanguageModel:
     """The text side, its cache growing by concatenation as `generate` has it."""
 
@@ -49,9 +43,7 @@ class LanguageModel:
 
     def _run(self, ids):
         out = self.model.model.language_model(input_ids=ids, past_key_values=self.cache, use_cache=True)
-        logits = self.model.lm_head(out.last_hidden_state[:, -1])
-        settle()
-        return logits
+        return self.model.lm_head(out.last_hidden_state[:, -1])
 
 
 def draw(model, image_tokens):
@@ -61,7 +53,6 @@ def draw(model, image_tokens):
     embed, ends = model.prepare_embeddings_for_image_generation, []
 
     def embed_and_note(tokens):
-        settle()
         ends.append(time.perf_counter())
         return embed(tokens)
 
@@ -81,22 +72,16 @@ def draw(model, image_tokens):
     return [end - begin for begin, end in zip([start, *ends], ends)], tokens
 
 
-def decode(model, tokens):
-    model.decode_image_tokens(tokens)
-    settle()
-
-
 def measure_image(report, model):
     times, _ = draw(model, 1 + WARM_UP + (8 if report.quick else STEPS))
     prefill, step = times[0], statistics.median(times[1 + WARM_UP :])
     tokens = torch.tensor([[token % measure.CODES for token in measure.token_ids(measure.IMAGE_TOKENS)]])
-    model.decode_image_tokens(tokens)
-    vq_decode, _ = measure.seconds(decode, model, tokens)
+    vq_decode, _ = measure.seconds(model.decode_image_tokens, tokens)
     report_image(report, prefill, step, step * (measure.IMAGE_TOKENS - 1), vq_decode, extrapolated=True)
     if not report.quick and report.fields["image"]["total_s"] < LONGEST_IMAGE:
         report.put(image_extrapolated=report.fields["image"])
         times, tokens = draw(model, measure.IMAGE_TOKENS)
-        vq_decode, _ = measure.seconds(decode, model, tokens)
+        vq_decode, _ = measure.seconds(model.decode_image_tokens, tokens)
         steps = times[1:]
         report_image(report, times[0], statistics.median(steps), sum(steps), vq_decode, extrapolated=False)
     report.put_peak("image")
@@ -118,20 +103,17 @@ def report_image(report, prefill, step, steps, vq_decode, extrapolated):
 
 def main():
     parser = measure.parser(__doc__)
-    parser.add_argument("--precision", choices=("bf16", "fp16", "fp32"), default="bf16")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
     arguments = parser.parse_args()
     if arguments.prepare:
         return
     torch.set_num_threads(arguments.threads)
     torch.set_grad_enabled(False)
-    torch.set_default_device(arguments.device)
     version = f"torch {torch.__version__.split('+')[0]}, transformers {transformers.__version__}"
     report = measure.Report(arguments, "PyTorch", version, f"{arguments.precision}, VQ decoder fp32")
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[arguments.precision]
+    dtype = torch.bfloat16 if arguments.precision == "bf16" else torch.float32
     load, model = measure.seconds(lambda: JanusForConditionalGeneration.from_pretrained(arguments.checkpoint, dtype=dtype))
     report.put(load_s=load)
-    model.to(arguments.device)
     model.model.vqmodel.float()
     if "image" in report.only:
         measure_image(report, model)
