@@ -42,6 +42,8 @@ pub(crate) struct Pass {
 pub(crate) struct Costs<'a> {
     pub(crate) model: &'a Manifest,
     pub(crate) provider: ExecutionProvider,
+    /// Whether decode steps go through the transformer's form for many rows.
+    pub(crate) wide_steps: bool,
 }
 
 impl Costs<'_> {
@@ -49,10 +51,11 @@ impl Costs<'_> {
     pub(crate) fn decoder(&self, pass: Pass) -> Cost {
         let language = &self.model.language;
         let rotary = language.context_length * language.head_dim * size_of::<f32>();
-        let weights = self.widened(
-            self.file(GraphKind::LanguageModel)
-                .saturating_sub(rotary as u64),
-        );
+        let form = match self.wide_steps && pass.new == 1 {
+            true => GraphKind::Prefill,
+            false => GraphKind::LanguageModel,
+        };
+        let weights = self.widened(self.file(form).saturating_sub(rotary as u64));
         Cost {
             tokens: Some((pass.rows * pass.new) as u64),
             bytes: Some(weights + cache_bytes(language, pass)),
@@ -185,6 +188,7 @@ mod tests {
         let costs = Costs {
             model: dir.manifest(),
             provider: ExecutionProvider::Cpu,
+            wide_steps: false,
         };
         let pass = Pass {
             rows: 1,
