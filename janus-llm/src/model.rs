@@ -43,7 +43,7 @@ use crate::prefix::Prefixes;
 #[derive(Debug)]
 pub struct LanguageModel {
     decoder: LazyGraph,
-    prefill: Option<LazyGraph>,
+    pub(crate) prefill: Option<LazyGraph>,
     embed_tokens: LazyGraph,
     lm_head: LazyGraph,
     image: Option<ImageVocabulary>,
@@ -51,8 +51,10 @@ pub struct LanguageModel {
     /// Whether the graphs of the transformer are for one row and so many positions.
     fixed: bool,
     storage: Storage,
+    /// Whether `prefill` takes several rows.
+    wide: bool,
     pub(crate) prefixes: Prefixes,
-    /// New positions of a prompt from which on `prefill` runs it.
+    /// Positions of a prompt from which on `prefill` runs it.
     pub(crate) many: usize,
 }
 
@@ -90,6 +92,7 @@ impl LanguageModel {
             config: model.manifest().language.clone(),
             fixed,
             storage,
+            wide: model.manifest().has_wide_form(),
             prefixes: Prefixes::default(),
             many: MANY,
         })
@@ -244,15 +247,28 @@ impl LanguageModel {
         self.extend(many, embeds, &starts, cache)
     }
 
-    /// As [`LanguageModel::forward`] for a single row, by the graph for many positions if the
-    /// export has one.
-    pub(crate) fn forward_many(
+    /// As [`LanguageModel::forward`], by the transformer's form for many positions if the export has
+    /// one (see [`LanguageModel::has_wide_form`]).
+    ///
+    /// What comes of a row does not depend on the other rows in either form, but is not the same in
+    /// both: a sequence should stay with one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`LanguageModel::forward`].
+    pub fn forward_wide(
         &mut self,
         embeds: &Embeddings,
         cache: &mut KvCache,
     ) -> Result<HiddenStates> {
         let starts = cache.lengths.clone();
         self.extend(true, embeds, &starts, cache)
+    }
+
+    /// Whether the transformer has a second form for many positions or rows at once: integers with a
+    /// scale per row, as exports in 8 and 4 bits have it. It is faster from about four rows on.
+    pub fn has_wide_form(&self) -> bool {
+        self.wide
     }
 
     /// Scores of the next text token for each row of `hidden [rows, hidden]`.

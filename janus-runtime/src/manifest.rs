@@ -535,3 +535,4 @@ fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 mod check;
+mod forms;

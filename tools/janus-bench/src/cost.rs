@@ -42,6 +42,8 @@ pub(crate) struct Pass {
 pub(crate) struct Costs<'a> {
     pub(crate) model: &'a Manifest,
     pub(crate) provider: ExecutionProvider,
+    /// Whether decode steps go through the transformer's form for many rows.
+    pub(crate) wide_steps: bool,
 }
 
 impl Costs<'_> {
@@ -53,10 +55,11 @@ impl Costs<'_> {
             Activations::Fp16 | Activations::Bf16 => size_of::<u16>(),
         };
         let rotary = language.context_length * language.head_dim * float;
-        let weights = self.widened(
-            self.file(GraphKind::LanguageModel)
-                .saturating_sub(rotary as u64),
-        );
+        let form = match self.wide_steps && pass.new == 1 {
+            true => GraphKind::Prefill,
+            false => GraphKind::LanguageModel,
+        };
+        let weights = self.widened(self.file(form).saturating_sub(rotary as u64));
         Cost {
             tokens: Some((pass.rows * pass.new) as u64),
             bytes: Some(weights + (cache_elements(language, pass) * float) as u64),
@@ -193,6 +196,7 @@ mod tests {
         let costs = Costs {
             model: dir.manifest(),
             provider: ExecutionProvider::Cpu,
+            wide_steps: false,
         };
         let pass = Pass {
             rows: 1,

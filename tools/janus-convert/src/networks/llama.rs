@@ -24,7 +24,7 @@ use crate::error::Result;
 use crate::module::Module;
 use crate::nn::{embedding, packed_projection, projection, rms_norm};
 use crate::onnx::{
-    CacheInputs, DType, Dim, GraphBuilder, GroupedQuery, Rotary, Sink, TensorData, Value, shape,
+    CacheInputs, DType, GraphBuilder, GroupedQuery, Rotary, Sink, TensorData, Value, shape,
 };
 use crate::weight::encoded;
 
@@ -43,18 +43,13 @@ pub(crate) fn embed_tokens(g: &GraphBuilder, m: &Module<'_>, c: &LanguageConfig)
 }
 
 /// `language_model.onnx`: `inputs_embeds [b, s, H]` and the cache → `hidden_states [b, s, H]` and
-/// the cache. `prefill.onnx` is the same for a `batch` of one.
-pub(crate) fn language_model(
-    g: &GraphBuilder,
-    m: &Module<'_>,
-    c: &LanguageConfig,
-    batch: Dim,
-) -> Result<()> {
-    let embeds = shape![batch, SEQUENCE, c.hidden_size];
+/// the cache. `prefill.onnx` is the same in another precision.
+pub(crate) fn language_model(g: &GraphBuilder, m: &Module<'_>, c: &LanguageConfig) -> Result<()> {
+    let embeds = shape![BATCH, SEQUENCE, c.hidden_size];
     let embeds = g.input(tensors::INPUTS_EMBEDS, DType::F32, embeds);
     let mut x = embeds.narrow();
     let past = match g.operators() {
-        Operators::Fused => Past::Fused(Positions::new(g, m, c, batch)),
+        Operators::Fused => Past::Fused(Positions::new(g, m, c)),
         Operators::Standard => Past::Fixed(FixedPositions::new(g, x.extent(1), c)),
     };
 
@@ -141,22 +136,20 @@ struct Positions<'g> {
     rotary: Rotary<'g>,
     seqlens_k: Value<'g>,
     total_sequence_length: Value<'g>,
-    batch: Dim,
 }
 
 impl<'g> Positions<'g> {
-    fn new(g: &'g GraphBuilder, m: &Module<'_>, c: &LanguageConfig, batch: Dim) -> Self {
+    fn new(g: &'g GraphBuilder, m: &Module<'_>, c: &LanguageConfig) -> Self {
         let [cos, sin] = [f64::cos, f64::sin].map(|f| RotaryTable::new(c, f, g.float()));
         let dims = [c.context_length, c.head_dim / 2];
         Self {
             rotary: Rotary {
-                position_ids: g.input(tensors::POSITION_IDS, DType::I64, shape![batch, SEQUENCE]),
+                position_ids: g.input(tensors::POSITION_IDS, DType::I64, shape![BATCH, SEQUENCE]),
                 cos: g.weight(format!("{m}.rotary_emb.cos"), g.float(), &dims, cos),
                 sin: g.weight(format!("{m}.rotary_emb.sin"), g.float(), &dims, sin),
             },
-            seqlens_k: g.input(tensors::SEQLENS_K, DType::I32, shape![batch]),
+            seqlens_k: g.input(tensors::SEQLENS_K, DType::I32, shape![BATCH]),
             total_sequence_length: g.input(tensors::TOTAL_SEQUENCE_LENGTH, DType::I32, shape![]),
-            batch,
         }
     }
 
@@ -186,7 +179,7 @@ impl<'g> Positions<'g> {
 
     /// The inputs of the attention of layer `i`.
     fn cache(&self, g: &'g GraphBuilder, i: usize, c: &LanguageConfig) -> CacheInputs<'g> {
-        let shape = shape![self.batch, c.num_kv_heads, CAPACITY, c.head_dim];
+        let shape = shape![BATCH, c.num_kv_heads, CAPACITY, c.head_dim];
         CacheInputs {
             past_key: g.input(tensors::past_key(i), g.float(), shape.clone()),
             past_value: g.input(tensors::past_value(i), g.float(), shape),

@@ -224,8 +224,7 @@ fn language(
     let c = &sizes.language;
     match kind {
         GraphKind::EmbedTokens => llama::embed_tokens(g, &llama, c),
-        GraphKind::LanguageModel => llama::language_model(g, &llama, c, BATCH.into()),
-        GraphKind::Prefill => llama::language_model(g, &llama, c, 1.into()),
+        GraphKind::LanguageModel | GraphKind::Prefill => llama::language_model(g, &llama, c),
         GraphKind::LmHead => heads::lm_head(g, model, c, sizes.tied_head),
         _ => unreachable!("{kind} is a graph of another model"),
     }
