@@ -30,13 +30,13 @@ USED_CODES = len(PATCH_PICTURES)
 
 
 def tokens_of(tiles):
-    """Tile numbers [n, 9] to image tokens [n, side * side], in raster order."""
+    """Tile numbers [n, 9] to image tokens [n, side * side], in raster order, as arrays."""
     parts = CODES_OF_TILE[np.asarray(tiles)].reshape(-1, ROWS, COLUMNS, PARTS, PARTS)
-    return torch.tensor(parts.transpose(0, 1, 3, 2, 4).reshape(-1, SIDE * SIDE))
+    return parts.transpose(0, 1, 3, 2, 4).reshape(-1, SIDE * SIDE)
 
 
 def tiles_from(tokens):
-    """Image tokens to tile numbers; None for a row with a cell that is no tile."""
+    """Image tokens (a tensor) to tile numbers; None for a row with a cell that is no tile."""
     parts = tokens.cpu().numpy().reshape(-1, ROWS, PARTS, COLUMNS, PARTS)
     cells = parts.transpose(0, 1, 3, 2, 4).reshape(-1, len(CELLS), PARTS * PARTS)
     rows = [[TILE_OF_CODES.get(tuple(cell.tolist())) for cell in row] for row in cells]

@@ -119,7 +119,7 @@ def check(model, config, out):
 def latest(work, name):
     """The weights a stage ended with, or the last checkpoint of one still running."""
     for suffix in (".done.pt", ".pt"):
-        path = Path(work) / (name + suffix)
+        path = work / (name + suffix)
         if path.exists():
             return path
     return None
@@ -127,10 +127,11 @@ def latest(work, name):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--work", required=True)
+    parser.add_argument("--work", required=True, type=Path)
+    parser.add_argument("--config", default=settings.HERE / "config.toml", type=Path)
     parser.add_argument("--out", default=str(settings.HERE / "checkpoint"))
     options = parser.parse_args()
-    config = settings.load()
+    config = settings.load(options.config)
     model = build(config)
     stages = [latest(options.work, name) for name in ("stage3", "stage2", "stage1")]
     for path in (next(filter(None, stages)), latest(options.work, "stage0_tokenizer")):

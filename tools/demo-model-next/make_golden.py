@@ -16,10 +16,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import settings
-from evaluate import draw, load
+from evaluate import draw, load, question_embeddings
 from model import code_embeddings, hidden_states, image_features, picture_tensor, quantise
 from questions import QUESTIONS, random_question
-from rows import question_embeddings
 from scenes import GENEVAL, random_drawing
 from world import assemble, tiles_of
 

@@ -1,6 +1,7 @@
 """The model: transformers' JanusForConditionalGeneration at our sizes, with a start that suits them."""
 
 import math
+from functools import partial
 
 import torch
 from torch import nn
@@ -9,8 +10,6 @@ from transformers import JanusConfig, JanusForConditionalGeneration
 import codes
 import text
 from world import WORLD
-
-torch.set_num_threads(1)
 
 
 def janus_config(config):
@@ -40,7 +39,7 @@ def janus_config(config):
 
 
 def build(config):
-    """A fresh model with seeded weights, on the default device."""
+    """A fresh model with seeded weights."""
     torch.manual_seed(config["optimiser"]["seed"])
     model = JanusForConditionalGeneration(janus_config(config)).float()
     for name, module in model.named_modules():
@@ -67,7 +66,15 @@ def build(config):
         book = core.vqmodel.quantize.embedding.weight
         book.copy_(codes.starting_codebook(*book.shape))
         core.generation_embeddings.weight.copy_(book * math.sqrt(book.shape[1]))
+    for layer in core.language_model.layers:
+        for module in (layer.self_attn.o_proj, layer.mlp.down_proj):
+            module.register_forward_hook(partial(dropped, config["language"]["dropout"]))
     return model
+
+
+def dropped(share, module, inputs, output):
+    """Dropout of what a layer adds, while it trains."""
+    return nn.functional.dropout(output, share, module.training) if share else output
 
 
 def sine_cosine(shape):
@@ -81,8 +88,8 @@ def sine_cosine(shape):
 
 
 def picture_tensor(pictures):
-    """Bytes [n, 48, 48, 3] to what the model reads: [n, 3, 48, 48] in -1 .. 1."""
-    return torch.tensor(pictures).permute(0, 3, 1, 2).float() / 255 * 2 - 1
+    """Bytes [n, 48, 48, 3], array or tensor, to what the model reads: [n, 3, 48, 48] in -1 .. 1."""
+    return torch.as_tensor(pictures).permute(0, 3, 1, 2).float() / 255 * 2 - 1
 
 
 def picture_bytes(pixels):

@@ -1,10 +1,11 @@
 """Random questions about scenes, with their answers, exactly as `world.json` shares them out."""
 
+from itertools import combinations
 from typing import NamedTuple
 
 from judge import related
 from scenes import PLURALS, name, random_scene
-from world import BACKGROUNDS, CELLS, COLOURS, KINDS, WORLD, Scene
+from world import BACKGROUNDS, CELLS, COLOURS, HELD_OUT, KINDS, WORLD, Scene
 
 QUESTIONS = WORLD["questions"]
 NUMBERS = WORLD["numbers"]
@@ -59,6 +60,11 @@ def count(rng, form, scene):
     return Question("count", text, NUMBERS[number], scene)
 
 
+def unheard(scene, colour, kind):
+    """A held-out pair that is not shown: asking for it would teach that there is no such thing."""
+    return (colour, kind) in HELD_OUT and not any((s.colour, s.kind) == (colour, kind) for s in scene.shapes)
+
+
 def yes_no(rng, form, scene):
     """Half yes; a "no" often mixes the colour of one shape with the kind of another."""
     wanted = rng.random() < 0.5
@@ -73,7 +79,7 @@ def yes_no(rng, form, scene):
     if "{kind}" in form and len(of_kind) != 1:
         return None
     there = bool(of_kind) if "{a.kind}" in form else any(s.colour == colour for s in of_kind)
-    if there != wanted:
+    if there != wanted or "{a.kind}" not in form and unheard(scene, colour, kind):
         return None
     asked = shape._replace(kind=kind, colour=colour)
     text = filled(form, asked, scene).replace("{a.kind}", name(asked))
@@ -127,12 +133,28 @@ def random_question(rng, kind=None, held_out=False):
             return question
 
 
-def random_questions(rng, number, shares=SHARES):
-    """A fresh scene with several questions; scenes of many shapes are frequent, because they are harder."""
+def relatable(scene):
+    """Are there two shapes that a relation can be asked of?"""
+    single = [shape for shape in scene.shapes if alone(scene, kind=shape.kind)]
+    return any(a.row == b.row or a.column == b.column for a, b in combinations(single, 2))
+
+
+def names_colour(question):
+    return any(colour in f"{question.text} {question.answer}" for colour in COLOURS)
+
+
+def random_questions(rng, number, shares, related=False, colourless=False):
+    """A fresh scene with several questions; scenes of many shapes are frequent, because they are harder.
+
+    `related`: a scene in which relations can be asked; `colourless`: no question or answer names a colour of a shape.
+    """
     counts = range(WORLD["min_shapes"], WORLD["max_shapes"] + 1)
-    scene, questions = random_scene(rng, rng.choices(counts, counts)[0]), []
+    scene = None
+    while not scene or related and not relatable(scene):
+        scene = random_scene(rng, rng.choices(counts, counts)[0])
+    questions = []
     while len(questions) < number:
         question = ask(rng, pick(rng, shares), scene)
-        if question:
+        if question and not (colourless and names_colour(question)):
             questions.append(question)
     return questions

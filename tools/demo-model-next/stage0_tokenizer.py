@@ -50,45 +50,45 @@ def edges(x):
     return x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]
 
 
-def known():
+def known(device):
     """Every patch of the world as the model sees it, [codes, 3 * 8 * 8]."""
-    return picture_tensor(codes.PATCH_PICTURES).flatten(1)
+    return picture_tensor(codes.PATCH_PICTURES).flatten(1).to(device)
 
 
-def patch_distances(y):
+def patch_distances(y, patches):
     """Squared distance of every patch of pictures to every known one, [n * patches, codes]."""
-    size, patches = codes.PATCH, known()
+    size = codes.PATCH
     cut = y.unfold(2, size, size).unfold(3, size, size).permute(0, 2, 3, 1, 4, 5).reshape(-1, patches.shape[1])
     return cut.square().sum(1, keepdim=True) - 2 * cut @ patches.T + patches.square().sum(1)
 
 
-def make(config, work, minutes=None):
-    model, settings = build(config), config["stage0_tokenizer"]
-    vq = model.model.vqmodel
+def make(config, run):
+    model, settings = build(config).to(run.device), config["stage0_tokenizer"]
+    vq, patches = model.model.vqmodel, known(run.device)
     vq.to(memory_format=torch.channels_last)
 
-    def losses(rng):
-        yield lambda: loss_of(rng)
-
-    def loss_of(rng):
+    def batch(rng):
         tiles = boards(rng, settings["batch"], settings["fill"])
-        x = picture_tensor(assemble(tiles)).contiguous(memory_format=torch.channels_last)
-        tokens = codes.tokens_of(tiles)
+        return {"pictures": assemble(tiles), "grounds": assemble(background(tiles).repeat(9, 1)),
+                "tokens": codes.tokens_of(tiles)}
+
+    def loss(data):
+        x = picture_tensor(data["pictures"]).contiguous(memory_format=torch.channels_last)
+        tokens = data["tokens"]
         y = decode(model, tokens)
-        ground = picture_tensor(assemble(background(tiles).repeat(9, 1)))
-        w = 1 + (settings["foreground"] - 1) * ((x - ground).abs().amax(1, keepdim=True) > 0.02)
+        shapes = (x - picture_tensor(data["grounds"])).abs().amax(1, keepdim=True) > 0.02
+        w = 1 + (settings["foreground"] - 1) * shapes
         pixels = (w * ((y - x).abs() + (y - x).square())).mean()
         edge = sum((a - b).abs().mean() for a, b in zip(edges(y), edges(x)))
         cosine = quantise(model, x + settings["noise"] * torch.randn_like(x))
         code = F.cross_entropy(settings["cosine_scale"] * cosine.flatten(0, 1), tokens.flatten())
-        read = F.cross_entropy(-patch_distances(y) / settings["reading"], tokens.flatten())
-        loss = pixels + settings["edges"] * edge + settings["code"] * code + settings["read"] * read
+        read = F.cross_entropy(-patch_distances(y, patches) / settings["reading"], tokens.flatten())
+        total = pixels + settings["edges"] * edge + settings["code"] * code + settings["read"] * read
         psnr = -10 * torch.log10((y.detach() - x).div(2).square().mean())
         numbers = {"pixels": pixels.detach(), "psnr": psnr, "code": code.detach(), "read": read.detach()}
-        return loss, {name: (value, 1) for name, value in numbers.items()}
+        return total, {name: (value, 1) for name, value in numbers.items()}
 
-    return Stage("stage0_tokenizer", config, model, [vq], losses, lambda: evaluate(model), "round_trip", work,
-                 minutes=minutes)
+    return Stage("stage0_tokenizer", config, model, [vq], batch, loss, lambda: evaluate(model), "round_trip", run)
 
 
 def background(tiles):
@@ -101,7 +101,8 @@ def evaluate(model, count=128, seed=1):
     """Encode, decode and read back; also each half by itself. Scenes hold held-out pairs too."""
     rng = random.Random(seed)
     tiles = np.array([tiles_of(random_scene(rng, held_out=i % 4 == 0)) for i in range(count)])
-    x, tokens = picture_tensor(assemble(tiles)), codes.tokens_of(tiles)
+    x = picture_tensor(assemble(tiles)).to(model.device)
+    tokens = torch.from_numpy(codes.tokens_of(tiles)).to(model.device)
     with torch.no_grad():
         found = quantise(model, x).argmax(-1)
         right = read_tiles(picture_bytes(decode(model, tokens)))

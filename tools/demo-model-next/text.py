@@ -58,8 +58,13 @@ class Encoder:
         self.tokenizer = tokenizer
         self.image_tokens = image_tokens
 
+        self.known = {}
+
     def ids(self, text):
-        return self.tokenizer.encode(text, add_special_tokens=False).ids
+        """A fresh list; texts repeat, so they are encoded once."""
+        if text not in self.known:
+            self.known[text] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return list(self.known[text])
 
     def drawing(self, prompt):
         return [BOS_ID] + self.ids(drawing_text(prompt)) + [BOI_ID]
@@ -72,6 +77,10 @@ class Encoder:
         """How every question begins: the ids up to the end of the picture."""
         return ([BOS_ID] + self.ids(question_text("").split(PLACEHOLDER)[0])
                 + [BOI_ID] + [PLACEHOLDER_ID] * self.image_tokens + [EOI_ID])
+
+    def placeholders(self):
+        """Where in `picture` the image tokens begin."""
+        return self.picture().index(PLACEHOLDER_ID)
 
     def asked(self, question):
         """What follows the picture."""

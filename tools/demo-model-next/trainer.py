@@ -1,9 +1,11 @@
-"""The loop all stages share: optimiser, schedule, progress lines, checkpoints, go or no-go.
+"""The loop all stages share: data, optimiser, schedule, progress lines, checkpoints, go or no-go.
 
 The data of a step depend on the seed, the stage and the number of the step alone, and a checkpoint holds the state of
-the optimiser: a stage that is stopped anywhere ends with the weights it would have had.
+the optimiser: a stage that is stopped anywhere ends with the weights it would have had. Data are made ahead by other
+processes, and the loop never waits for the device but to log: a small model is done before the next kernel is asked for.
 """
 
+import itertools
 import os
 import random
 import time
@@ -11,7 +13,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import torch
-from torch import distributed
+from torch.utils.data import DataLoader, Dataset
 
 
 def save(path, state):
@@ -31,65 +33,50 @@ def weights(model, tokenizer):
 
 def load_weights(model, path):
     """Loads what a finished stage kept."""
-    kept = torch.load(path, weights_only=False, map_location=torch.get_default_device())["model"]
+    kept = torch.load(path, weights_only=False, map_location="cpu")["model"]
     missing, unexpected = model.load_state_dict(kept, strict=False)
     tokenizer = next(iter(kept)).startswith("model.vqmodel.")
     if unexpected or any(name.startswith("model.vqmodel.") == tokenizer for name in missing):
         raise SystemExit(f"{path} does not fit config.toml")
 
 
-def place():
-    """This process among those that train together: (its number, how many)."""
-    return (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)
+class Steps(Dataset):
+    """The batch of every step, by its number; arrays by name."""
+
+    def __init__(self, name, seed, batch):
+        self.name, self.seed, self.batch = name, seed, batch
+
+    def __getitem__(self, step):
+        return self.batch(random.Random(f"{self.seed} {self.name} {step}"))
 
 
-def add_gradients(parameters):
-    """Gives every process the sum of all gradients."""
-    if place()[1] == 1:
-        return
-    for parameter in parameters:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-    flat = torch.cat([parameter.grad.flatten() for parameter in parameters])
-    distributed.all_reduce(flat)
-    for parameter, part in zip(parameters, flat.split([parameter.numel() for parameter in parameters])):
-        parameter.grad.copy_(part.view_as(parameter))
+def as_they_are(arrays):
+    """Arrays go through a pipe; as tensors they would need shared memory."""
+    return arrays
 
 
-def agreed(seconds):
-    """The clock of the first process, for all."""
-    if place()[1] == 1:
-        return seconds
-    clock = torch.tensor(seconds, dtype=torch.float64)
-    distributed.broadcast(clock, 0)
-    return clock.item()
-
-
-def gathered(totals):
-    """What all processes have to log."""
-    if place()[1] == 1:
-        return totals
-    parts, sums = [None] * place()[1], {}
-    distributed.all_gather_object(parts, {name: tuple(total) for name, total in totals.items()})
-    for part in parts:
-        for name, total in part.items():
-            sums[name] = [a + b for a, b in zip(sums.get(name, (0, 0)), total)]
-    return sums
+def send(arrays, device):
+    """Arrays to tensors on the device, without waiting for it."""
+    if device.type == "cpu":
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+    return {name: torch.from_numpy(array).pin_memory().to(device, non_blocking=True)
+            for name, array in arrays.items()}
 
 
 class Stage:
     """One training stage.
 
-    `loss(rng)` gives the micro-batches of a step as functions, each to (loss tensor to step on, {name: (sum, weight)}
-    to log); their gradients add up, so several processes can share them. The parameters of `modules` are trained, all
-    others are frozen. `evaluate()` gives {name: number}; `score` names the number held against `go`. With `minutes`,
-    the stage ends after so many, its rate fallen by the clock instead of by the steps.
+    `batch(rng)` gives the data of a step as arrays by name, in any process; `loss(tensors)` the loss to step on and
+    {name: (value, weight)} to log. The parameters of `modules` are trained, all others are frozen. `evaluate()` gives
+    {name: number}; `score` names the number held against `go`. With `minutes`, the stage ends after so many, its rate
+    fallen by the clock instead of by the steps.
     """
 
-    def __init__(self, name, config, model, modules, loss, evaluate, score, work, extra=None, minutes=None):
-        self.name, self.config, self.model, self.work = name, config, model, Path(work)
-        self.settings, self.extra, self.minutes = config[name], extra, minutes
-        self.loss, self.evaluate, self.score = loss, evaluate, score
+    def __init__(self, name, config, model, modules, batch, loss, evaluate, score, run, extra=None):
+        self.name, self.config, self.model, self.options = name, config, model, run
+        self.settings, self.extra, self.minutes = config[name], extra, run.minutes
+        self.batch, self.loss, self.evaluate, self.score = batch, loss, evaluate, score
+        self.device = next(model.parameters()).device
         model.requires_grad_(False)
         optimiser, groups, self.parameters = config["optimiser"], [], []
         for module in modules:
@@ -101,16 +88,17 @@ class Stage:
                        {"params": [p for p in parameters if p.ndim <= 1], "share": share, "weight_decay": 0.0}]
             self.parameters += parameters
         self.optimiser = torch.optim.AdamW(
-            [group for group in groups if group["params"]], lr=self.settings["lr"], betas=tuple(optimiser["betas"]))
-        self.step, self.elapsed = 0, 0.0
+            [group for group in groups if group["params"]], lr=self.settings["lr"], betas=tuple(optimiser["betas"]),
+            fused=True)
+        self.step, self.elapsed, self.waited = 0, 0.0, 0.0
 
     @property
     def path(self):
-        return self.work / f"{self.name}.pt"
+        return self.options.work / f"{self.name}.pt"
 
     @property
     def done_path(self):
-        return self.work / f"{self.name}.done.pt"
+        return self.options.work / f"{self.name}.done.pt"
 
     def kept(self):
         return weights(self.model, self.name == "stage0_tokenizer")
@@ -123,7 +111,7 @@ class Stage:
     def resume(self):
         if not self.path.exists():
             return
-        state = torch.load(self.path, weights_only=False, map_location=torch.get_default_device())
+        state = torch.load(self.path, weights_only=False, map_location="cpu")
         self.model.load_state_dict(state["model"], strict=False)
         self.optimiser.load_state_dict(state["optimiser"])
         if self.extra:
@@ -133,8 +121,7 @@ class Stage:
 
     def progress(self):
         """The share of the stage that is behind, 0 to 1."""
-        done = self.step / self.settings["steps"]
-        return max(done, self.elapsed / (60 * self.minutes)) if self.minutes else done
+        return self.elapsed / (60 * self.minutes) if self.minutes else self.step / self.settings["steps"]
 
     def rate(self):
         """Warm-up, then constant, then down in a straight line over the last `decay` of the stage."""
@@ -143,30 +130,33 @@ class Stage:
         end = optimiser["final_lr"]
         return self.settings["lr"] * (end + (1 - end) * left) * min(1.0, (self.step + 1) / optimiser["warmup_steps"])
 
-    def one_step(self, totals):
-        rng = random.Random(f"{self.config['optimiser']['seed']} {self.name} {self.step}")
-        torch.manual_seed(rng.getrandbits(32))
+    def loader(self):
+        """The data of all steps from the present one on, made ahead in order."""
+        steps = Steps(self.name, self.config["optimiser"]["seed"], self.batch)
+        ahead = {"prefetch_factor": 4, "multiprocessing_context": "fork"} if self.options.workers else {}
+        return iter(DataLoader(steps, batch_size=None, sampler=itertools.count(self.step), collate_fn=as_they_are,
+                               num_workers=self.options.workers, **ahead))
+
+    def one_step(self, data, totals):
+        torch.manual_seed(self.config["optimiser"]["seed"] + self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate() * group["share"]
+        started = time.monotonic()
+        arrays = next(data)
+        self.waited += time.monotonic() - started
         self.optimiser.zero_grad(set_to_none=True)
-        rank, workers = place()
-        for number, micro_batch in enumerate(self.loss(rng)):
-            if number % workers == rank:
-                loss, numbers = micro_batch()
-                loss.backward()
-                for name, (value, weight) in numbers.items():
-                    totals[name][0] += float(value)
-                    totals[name][1] += weight
-        add_gradients(self.parameters)
+        loss, numbers = self.loss(send(arrays, self.device))
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, self.config["optimiser"]["clip"])
         self.optimiser.step()
         self.step += 1
+        for name, (value, weight) in numbers.items():
+            totals[name][0] += value * weight
+            totals[name][1] += weight
 
     def report(self, numbers):
-        if place()[0]:
-            return
         words = " ".join(f"{name} {value:.3f}" for name, value in numbers.items())
-        print(f"{self.name} {self.elapsed / 60:5.1f} min step {self.step} {words}", flush=True)
+        print(f"{self.name} {self.elapsed / 60:5.2f} min step {self.step} {words}", flush=True)
 
     def run(self):
         """Trains to the end of the stage, from the last checkpoint if there is one; True if it may go on."""
@@ -176,31 +166,30 @@ class Stage:
             return True
         self.resume()
         logging, totals = self.config["logging"], defaultdict(lambda: [0.0, 0.0])
-        saved = evaluated = self.elapsed
         self.model.train()
+        data = self.loader()
+        saved = evaluated = self.elapsed
+        begun, before, logged = time.monotonic(), self.elapsed, (self.step, self.elapsed)
         while self.progress() < 1:
-            started = time.monotonic()
-            self.one_step(totals)
-            self.elapsed = agreed(self.elapsed + time.monotonic() - started)
+            self.one_step(data, totals)
             if self.step % logging["every_steps"] == 0:
-                self.report({name: total / weight for name, (total, weight) in gathered(totals).items()})
+                numbers = {name: float(total / weight) for name, (total, weight) in totals.items()}  # the device catches up
+                self.elapsed = before + time.monotonic() - begun
+                span = max(self.elapsed - logged[1], 1e-9)
+                self.report(numbers | {"steps/s": (self.step - logged[0]) / span, "waiting": self.waited / span})
                 totals.clear()
+                self.waited, logged = 0.0, (self.step, self.elapsed)
+            self.elapsed = before + time.monotonic() - begun
             if self.elapsed - evaluated > 60 * logging["evaluate_minutes"]:
                 evaluated = self.elapsed
                 self.measure()
             if self.elapsed - saved > 60 * logging["checkpoint_minutes"]:
                 saved = self.elapsed
-                self.save()
-        self.save()
-        return place()[0] > 0 or self.decide(self.measure())
-
-    def save(self):
-        if place()[0] == 0:
-            save(self.path, self.state())
+                save(self.path, self.state())
+        save(self.path, self.state())
+        return self.decide(self.measure())
 
     def measure(self):
-        if place()[0]:
-            return None
         self.model.eval()
         with torch.no_grad():
             numbers = self.evaluate()
@@ -211,7 +200,7 @@ class Stage:
     def decide(self, numbers):
         """The go/no-go check at the end of a stage."""
         value, bar = numbers[self.score], self.settings["go"]
-        if value < bar:
+        if value < bar and not self.options.go_on:
             print(f"{self.name}: NO GO: {self.score} {value:.3f} is below {bar}. Give the stage more steps "
                   f"in config.toml and run again: it resumes.", flush=True)
             return False

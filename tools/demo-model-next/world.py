@@ -98,16 +98,23 @@ def signed_distance(kind):
     return np.where(y < 0, upper, lower)
 
 
+# How much of every pixel of a cell a kind covers, [kinds, 16, 16].
+COVERAGE = np.stack([np.clip(0.5 - signed_distance(kind), 0, 1) for kind in KINDS])
+
+
+def painted(kind, colour, ground):
+    """A cell with a shape of any colour, [16, 16, 3]; colour and ground are channels in binary64."""
+    return np.floor(ground + COVERAGE[kind][..., None] * (colour - ground) + 0.5)
+
+
 def draw_tile(tile):
     """One cell as [16, 16, 3] bytes."""
     background, shape = shape_of(tile, 0)
     ground = np.array(WORLD["backgrounds"][BACKGROUNDS[background]], np.float64)
     picture = np.broadcast_to(ground, (CELL, CELL, 3))
     if shape:
-        distance = signed_distance(KINDS[shape.kind])
-        coverage = np.clip(0.5 - distance, 0, 1)[..., None]
         colour = np.array(WORLD["colours"][COLOURS[shape.colour]], np.float64)
-        picture = np.floor(ground + coverage * (colour - ground) + 0.5)
+        picture = painted(shape.kind, colour, ground)
     return picture.astype(np.uint8)
 
 
