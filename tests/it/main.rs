@@ -3,6 +3,7 @@
 
 mod company;
 mod contract;
+mod demo;
 mod flow;
 mod llm;
 mod pipeline;

@@ -23,9 +23,9 @@ fn material() -> Material {
     let owned = |texts: [&str; 4]| texts.map(str::to_owned).to_vec();
     let drawings = [
         "a red circle",
-        "three small crosses",
-        "a blue square left of a green ring",
-        "an orange cross and a purple circle",
+        "three drops",
+        "a blue square left of a green drop",
+        "an orange shield and a purple circle",
     ];
     let questions = [
         "what is in the picture?",
@@ -33,7 +33,7 @@ fn material() -> Material {
         "what colour is the circle?",
         "is there a red square?",
     ];
-    let places = [[11, 11], [24, 37], [37, 11], [11, 37]];
+    let places = [[8, 8], [24, 40], [40, 8], [8, 40]];
     let shown = questions
         .iter()
         .zip(places)
@@ -52,8 +52,8 @@ fn material() -> Material {
 fn scene([x, y]: [i32; 2]) -> RgbImage {
     RgbImage::from_fn(48, 48, |column, row| {
         let (column, row) = (column as i32, row as i32);
-        let in_circle = (column - x).pow(2) + (row - y).pow(2) <= 25;
-        let in_square = (column - 37).abs() <= 4 && (row - 24).abs() <= 4;
+        let in_circle = (column - x).pow(2) + (row - y).pow(2) <= 49;
+        let in_square = (column - 40).abs() <= 6 && (row - 24).abs() <= 6;
         Rgb(match (in_circle, in_square) {
             (true, _) => [220, 40, 40],
             (_, true) => [40, 80, 220],

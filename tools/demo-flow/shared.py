@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 HERE = Path(__file__).parent
-DEMO = HERE.parent / "demo-model-next"
+DEMO = HERE.parent / "demo-model"
 sys.path.append(str(DEMO))  # behind this folder: names here win
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # it does not survive the fork of the data processes
 torch.set_num_threads(1)

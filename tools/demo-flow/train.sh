@@ -1,6 +1,6 @@
 #!/bin/sh
 # Trains the small JanusFlow from nothing and writes checkpoint/.
-#   python -m venv venv && venv/bin/pip install -r ../demo-model-next/requirements.txt && PATH=$PWD/venv/bin:$PATH ./train.sh WORK
+#   python -m venv venv && venv/bin/pip install -r ../demo-model/requirements.txt && PATH=$PWD/venv/bin:$PATH ./train.sh WORK
 # Run it again after any interruption: every stage resumes from WORK, finished ones are skipped.
 set -eu
 cd "$(dirname "$0")"

@@ -14,7 +14,6 @@ import settings
 import text
 from model import code_embeddings, image_features, picture_bytes, picture_tensor
 from questions import QUESTIONS, random_question
-from rows import question_embeddings
 from scenes import CATEGORIES, GENEVAL, random_drawing
 from stage0_tokenizer import evaluate as tokenizer_scores
 from world import assemble, read_tiles, scene_of, tiles_of
@@ -28,17 +27,23 @@ def by_length(rows):
     return groups.values()
 
 
+def question_embeddings(model, rows, features):
+    """Token embeddings of rows of equal length, the placeholders overwritten by what the encoder saw."""
+    ids = torch.tensor(rows, device=model.device)
+    return model.get_input_embeddings()(ids).masked_scatter((ids == text.PLACEHOLDER_ID)[..., None], features)
+
+
 @torch.no_grad()
 def draw(model, encoder, prompts, guidance=1.0, temperature=1.0, seed=0):
     """Samples image tokens [n, tokens]: logits = uncond + guidance * (cond - uncond)."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(model.device).manual_seed(seed)
     rows = [encoder.drawing(prompt) for prompt in prompts]
-    tokens = torch.zeros(len(rows), encoder.image_tokens, dtype=torch.long)
+    tokens = torch.zeros(len(rows), encoder.image_tokens, dtype=torch.long, device=model.device)
     for group in by_length(rows):
         ids = [rows[i] for i in group]
         if guidance != 1:
             ids = ids + [encoder.unconditional(row) for row in ids]
-        step, cache = model.get_input_embeddings()(torch.tensor(ids)), None
+        step, cache = model.get_input_embeddings()(torch.tensor(ids, device=model.device)), None
         for t in range(encoder.image_tokens):
             out = model.model.language_model(inputs_embeds=step, past_key_values=cache, use_cache=True)
             cache = out.past_key_values
@@ -47,7 +52,7 @@ def draw(model, encoder, prompts, guidance=1.0, temperature=1.0, seed=0):
                 cond, uncond = logits.chunk(2)
                 logits = uncond + guidance * (cond - uncond)
             chosen = torch.multinomial(torch.softmax(logits / temperature, -1), 1, generator=generator)
-            tokens[torch.tensor(group), t] = chosen[:, 0]
+            tokens[torch.tensor(group, device=model.device), t] = chosen[:, 0]
             step = code_embeddings(model, chosen.repeat(len(ids) // len(group), 1))
     return tokens
 
@@ -58,7 +63,7 @@ def answer(model, encoder, questions, longest=40):
     rows = [encoder.question(question.text) for question in questions]
     answers = [[] for _ in rows]
     for group in by_length(rows):
-        pixels = picture_tensor(assemble([tiles_of(questions[i].scene) for i in group]))
+        pixels = picture_tensor(assemble([tiles_of(questions[i].scene) for i in group])).to(model.device)
         step = question_embeddings(model, [rows[i] for i in group], image_features(model, pixels))
         cache, open_rows = None, set(group)
         for _ in range(longest):
@@ -106,11 +111,11 @@ def answer_scores(model, encoder, each=16, seed=4, held_out=False):
     return {**scores, "answers": sum(scores.values()) / len(QUESTIONS)}
 
 
-def load(folder):
+def load(folder, device="cpu"):
     """A finished folder, in fp32, with its own tokenizer file."""
     from tokenizers import Tokenizer
     from transformers import JanusForConditionalGeneration
-    model = JanusForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    model = JanusForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval().to(device)
     tokens = model.config.vision_config.num_image_tokens
     return model, text.Encoder(Tokenizer.from_file(f"{folder}/tokenizer.json"), tokens)
 
@@ -125,8 +130,9 @@ def main():
     parser.add_argument("--each", type=int, default=100, help="prompts per category, questions per type")
     parser.add_argument("--sweep", action="store_true", help="all settings of guidance and temperature")
     parser.add_argument("--seed", type=int, default=101, help="of the prompts; training watches 3 and 4")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
-    model, encoder = load(options.checkpoint)
+    model, encoder = load(options.checkpoint, options.device)
     each, seed = options.each, options.seed
     sampling = settings.load()["sampling"]
     default = dict(guidance=sampling["guidance"], temperature=sampling["temperature"])

@@ -88,7 +88,7 @@ def export(model, tokenizer, config, out):
     tokenizer.save(str(out / "tokenizer.json"))
 
 
-def check(model, out):
+def check(model, config, out):
     """The file read back by transformers: no tensor missing or left over, and the same logits."""
     loaded, report = JanusForConditionalGeneration.from_pretrained(
         out, dtype=torch.float32, output_loading_info=True)
@@ -109,7 +109,7 @@ def check(model, out):
         embeddings = words.masked_scatter((ids == text.PLACEHOLDER_ID)[..., None], features)
         hidden = model.model.language_model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
         difference = (theirs.logits - model.lm_head(hidden)).abs().max().item()
-        codes = torch.randint(0, 100, (2, tokens))
+        codes = torch.randint(0, config["tokenizer"]["codes"], (2, tokens))
         pictures = loaded.model.vqmodel.decode(codes) - model.model.vqmodel.decode(codes)
     print(f"export: logits differ by {difference:.1e}, pictures by {pictures.abs().max().item():.1e}")
     if difference > 1e-4 or pictures.abs().max() > 1e-4:
@@ -119,7 +119,7 @@ def check(model, out):
 def latest(work, name):
     """The weights a stage ended with, or the last checkpoint of one still running."""
     for suffix in (".done.pt", ".pt"):
-        path = Path(work) / (name + suffix)
+        path = work / (name + suffix)
         if path.exists():
             return path
     return None
@@ -127,17 +127,18 @@ def latest(work, name):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--work", required=True)
+    parser.add_argument("--work", required=True, type=Path)
+    parser.add_argument("--config", default=settings.HERE / "config.toml", type=Path)
     parser.add_argument("--out", default=str(settings.HERE / "checkpoint"))
     options = parser.parse_args()
-    config = settings.load()
+    config = settings.load(options.config)
     model = build(config)
     stages = [latest(options.work, name) for name in ("stage3", "stage2", "stage1")]
     for path in (next(filter(None, stages)), latest(options.work, "stage0_tokenizer")):
         print(f"export: {path.name}")
         load_weights(model, path)
     export(model, tokenizer_for(config, options.work), config, options.out)
-    check(model, options.out)
+    check(model, config, options.out)
     parameters = sum(p.numel() for p in model.parameters())
     print(f"export: {parameters:,} parameters, {sum(f.stat().st_size for f in Path(options.out).iterdir()):,} bytes")
 

@@ -9,13 +9,11 @@ class WantedObject(NamedTuple):
 
     kind: int
     colour: Optional[int]
-    size: Optional[int]
     cell: Optional[int]
 
     def fits(self, shape):
         return all(mine is None or mine == theirs for mine, theirs in (
-            (self.kind, shape.kind), (self.colour, shape.colour),
-            (self.size, shape.size), (self.cell, shape.cell)))
+            (self.kind, shape.kind), (self.colour, shape.colour), (self.cell, shape.cell)))
 
 
 class Wanted(NamedTuple):

@@ -1,22 +1,25 @@
 """What transformers computes from the checkpoint, for tests: `python make_golden.py`.
 
 Writes golden.safetensors (fp32): inputs beside the outputs of each part, names as in the other golden files.
-`vq_tokens` follow the official definition (latent and codebook normalised).
+`vq_tokens` follow the official definition (latent and codebook normalised). Writes greedy.json, what transformers'
+`generate` says and draws without sampling, and greedy.png, the pictures asked about side by side.
 """
 
 import argparse
+import json
 import random
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 import settings
-from evaluate import draw, load
+from evaluate import draw, load, question_embeddings
 from model import code_embeddings, hidden_states, image_features, picture_tensor, quantise
-from questions import random_question
-from rows import question_embeddings
-from scenes import random_drawing
+from questions import QUESTIONS, random_question
+from scenes import GENEVAL, random_drawing
 from world import assemble, tiles_of
 
 
@@ -53,12 +56,40 @@ def golden(model, encoder):
         "vq_pixels": scenes, "vq_tokens": quantise(model, scenes).argmax(-1)}
 
 
+@torch.no_grad()
+def greedy(model, encoder, guidance=1.5):
+    """Questions with answers and prompts with image tokens, by transformers' generate; and the pictures asked about."""
+    rng = random.Random(12)
+    questions = [random_question(rng, kind) for kind in QUESTIONS]
+    pictures = assemble([tiles_of(question.scene) for question in questions])
+    answers, drawings = [], []
+    for question, pixels in zip(questions, picture_tensor(pictures).split(1)):
+        ids = torch.tensor([encoder.question(question.text)])
+        said = model.generate(
+            input_ids=ids, attention_mask=torch.ones_like(ids), pixel_values=pixels, generation_mode="text",
+            do_sample=False, max_new_tokens=40)[0, ids.shape[1]:]
+        text = encoder.tokenizer.decode(said.tolist(), skip_special_tokens=True).strip()
+        answers.append({"question": question.text, "answer": text})
+    for drawing in (random_drawing(rng, category) for category in GENEVAL):
+        ids = torch.tensor([encoder.drawing(drawing.prompt)])
+        tokens = model.generate(
+            input_ids=ids, attention_mask=torch.ones_like(ids), generation_mode="image", do_sample=False,
+            guidance_scale=guidance)
+        drawings.append({"prompt": drawing.prompt, "tokens": tokens[0].tolist()})
+    return {"guidance": guidance, "answers": answers, "drawings": drawings}, np.concatenate(list(pictures), 1)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--checkpoint", default=str(settings.HERE / "checkpoint"))
     parser.add_argument("--out", default=str(settings.HERE / "golden.safetensors"))
     options = parser.parse_args()
-    tensors = golden(*load(options.checkpoint))
+    model, encoder = load(options.checkpoint)
+    said, pictures = greedy(model, encoder)
+    folder = Path(options.out).parent
+    (folder / "greedy.json").write_text(json.dumps(said, indent=1) + "\n")
+    Image.fromarray(pictures).save(folder / "greedy.png", optimize=True)
+    tensors = golden(model, encoder)
     save_file({name: value.contiguous() for name, value in tensors.items()}, options.out)
     Path(options.out).chmod(0o644)
     for name, value in tensors.items():

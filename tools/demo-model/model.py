@@ -1,6 +1,7 @@
 """The model: transformers' JanusForConditionalGeneration at our sizes, with a start that suits them."""
 
 import math
+from functools import partial
 
 import torch
 from torch import nn
@@ -9,8 +10,6 @@ from transformers import JanusConfig, JanusForConditionalGeneration
 import codes
 import text
 from world import WORLD
-
-torch.set_num_threads(1)
 
 
 def janus_config(config):
@@ -59,12 +58,23 @@ def build(config):
         patches.position_embedding.weight.copy_(0.5 * sine_cosine(patches.position_embedding.weight.shape))
         core.language_model.embed_tokens.weight.normal_(std=0.2)
         model.lm_head.weight.mul_(0.3)
+        # The image head starts composed of the attributes of the codes (see codes.py).
         # The generation embedding is a table of its own: it starts from
         # the codebook at unit variance, because 0.02 would make all image inputs nearly zero.
+        head = core.generation_head.vision_head.weight
+        head.copy_(codes.composed(*head.shape) / math.sqrt(head.shape[1]))
         book = core.vqmodel.quantize.embedding.weight
         book.copy_(codes.starting_codebook(*book.shape))
         core.generation_embeddings.weight.copy_(book * math.sqrt(book.shape[1]))
+    for layer in core.language_model.layers:
+        for module in (layer.self_attn.o_proj, layer.mlp.down_proj):
+            module.register_forward_hook(partial(dropped, config["language"]["dropout"]))
     return model
+
+
+def dropped(share, module, inputs, output):
+    """Dropout of what a layer adds, while it trains."""
+    return nn.functional.dropout(output, share, module.training) if share else output
 
 
 def sine_cosine(shape):
@@ -78,13 +88,13 @@ def sine_cosine(shape):
 
 
 def picture_tensor(pictures):
-    """Bytes [n, 48, 48, 3] to what the model reads: [n, 3, 48, 48] in -1 .. 1."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255 * 2 - 1
+    """Bytes [n, 48, 48, 3], array or tensor, to what the model reads: [n, 3, 48, 48] in -1 .. 1."""
+    return torch.as_tensor(pictures).permute(0, 3, 1, 2).float() / 255 * 2 - 1
 
 
 def picture_bytes(pixels):
     """The model's pixels back to bytes, truncated as the official code does."""
-    return ((pixels + 1) / 2 * 255).clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8).numpy()
+    return ((pixels + 1) / 2 * 255).clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()
 
 
 def image_features(model, pixels):
@@ -97,9 +107,15 @@ def code_embeddings(model, codes):
     return model.model.generation_aligner(model.model.generation_embeddings(codes))
 
 
-def hidden_states(model, embeddings):
-    """The language model after its last norm; causal, so padding on the right changes nothing before it."""
-    return model.model.language_model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
+def hidden_states(model, embeddings, allowed=None, positions=None):
+    """The language model after its last norm; causal, so padding on the right changes nothing before it.
+
+    `allowed` [n, length, length] says instead which positions (columns) a position (row) sees, `positions` [n, length]
+    how far each is from the start.
+    """
+    mask = None if allowed is None else allowed[:, None]
+    return model.model.language_model(
+        inputs_embeds=embeddings, attention_mask=mask, position_ids=positions, use_cache=False).last_hidden_state
 
 
 def quantise(model, pixels):

@@ -1,13 +1,15 @@
 """Random questions about scenes, with their answers, exactly as `world.json` shares them out."""
 
+from itertools import combinations
 from typing import NamedTuple
 
 from judge import related
-from scenes import PLURALS, name, pick, random_scene
-from world import BACKGROUNDS, CELLS, COLOURS, KINDS, SIZES, WORLD, Scene
+from scenes import PLURALS, name, random_scene
+from world import BACKGROUNDS, CELLS, COLOURS, HELD_OUT, KINDS, WORLD, Scene
 
 QUESTIONS = WORLD["questions"]
 NUMBERS = WORLD["numbers"]
+SHARES = {kind: entry["share"] for kind, entry in QUESTIONS.items()}
 
 
 class Question(NamedTuple):
@@ -32,8 +34,7 @@ def listed(words):
 
 
 def filled(form, shape, scene):
-    words = {"{kind}": KINDS[shape.kind], "{colour}": COLOURS[shape.colour],
-             "{size}": SIZES[shape.size], "{cell}": CELLS[shape.cell]}
+    words = {"{kind}": KINDS[shape.kind], "{colour}": COLOURS[shape.colour], "{cell}": CELLS[shape.cell]}
     for slot, word in words.items():
         form = form.replace(slot, word)
     return form
@@ -42,7 +43,7 @@ def filled(form, shape, scene):
 def one_shape(rng, kind, form, scene, answer):
     """Questions about one shape: the words used must fit that shape only."""
     shape = rng.choice(scene.shapes)
-    named = {slot: getattr(shape, slot) for slot in ("kind", "colour", "size", "cell")
+    named = {slot: getattr(shape, slot) for slot in ("kind", "colour", "cell")
              if "{" + slot + "}" in form}
     if not alone(scene, **named):
         return None
@@ -50,36 +51,39 @@ def one_shape(rng, kind, form, scene, answer):
 
 
 def count(rng, form, scene):
-    kind, colour, size = rng.randrange(len(KINDS)), rng.randrange(len(COLOURS)), rng.randrange(2)
+    kind, colour = rng.randrange(len(KINDS)), rng.randrange(len(COLOURS))
     if rng.random() < 0.75:  # mostly something that is there
-        _, kind, colour, size = rng.choice(scene.shapes)
-    fits = {"{kinds}": lambda s: s.kind == kind, "{colour}": lambda s: s.colour == colour,
-            "{size}": lambda s: s.size == size}
-    chosen = [fit for slot, fit in fits.items() if slot in form]
-    number = sum(all(fit(shape) for fit in chosen) for shape in scene.shapes)
+        _, kind, colour = rng.choice(scene.shapes)
+    number = sum(("{kinds}" not in form or shape.kind == kind) and ("{colour}" not in form or shape.colour == colour)
+                 for shape in scene.shapes)
     text = form.replace("{kinds}", PLURALS[kind]).replace("{colour}", COLOURS[colour])
-    return Question("count", text.replace("{size}", SIZES[size]), NUMBERS[number], scene)
+    return Question("count", text, NUMBERS[number], scene)
+
+
+def unheard(scene, colour, kind):
+    """A held-out pair that is not shown: asking for it would teach that there is no such thing."""
+    return (colour, kind) in HELD_OUT and not any((s.colour, s.kind) == (colour, kind) for s in scene.shapes)
 
 
 def yes_no(rng, form, scene):
     """Half yes; a "no" often mixes the colour of one shape with the kind of another."""
-    shape, other = rng.choice(scene.shapes), rng.choice(scene.shapes)
+    wanted = rng.random() < 0.5
+    shape = rng.choice(scene.shapes)
     kind, colour = shape.kind, shape.colour
-    if rng.random() < 0.5:
-        kind, colour = (shape.kind, other.colour) if rng.random() < 0.6 else (
+    if not wanted:
+        kind, colour = (kind, rng.choice(scene.shapes).colour) if rng.random() < 0.6 else (
             rng.randrange(len(KINDS)), rng.randrange(len(COLOURS)))
+        if "{a.kind}" in form:
+            kind = rng.randrange(len(KINDS))
+    of_kind = [s for s in scene.shapes if s.kind == kind]
+    if "{kind}" in form and len(of_kind) != 1:
+        return None
+    there = bool(of_kind) if "{a.kind}" in form else any(s.colour == colour for s in of_kind)
+    if there != wanted or "{a.kind}" not in form and unheard(scene, colour, kind):
+        return None
     asked = shape._replace(kind=kind, colour=colour)
-    if "{kind}" in form:
-        if not alone(scene, kind=kind):
-            return None
-        there = next(s for s in scene.shapes if s.kind == kind).colour == colour
-        return Question("yes_no", filled(form, asked, scene), yes(there), scene)
-    if "colour_kind" in form:
-        there = any((s.kind, s.colour) == (kind, colour) for s in scene.shapes)
-        return Question("yes_no", form.replace("{a.colour_kind}", name(asked, colour=True)), yes(there), scene)
-    asked = asked._replace(kind=kind if rng.random() < 0.5 else rng.randrange(len(KINDS)))
-    there = any(s.kind == asked.kind for s in scene.shapes)
-    return Question("yes_no", form.replace("{a.kind}", name(asked)), yes(there), scene)
+    text = filled(form, asked, scene).replace("{a.kind}", name(asked))
+    return Question("yes_no", text.replace("{a.colour_kind}", name(asked, colour=True)), yes(there), scene)
 
 
 def relation(rng, form, scene):
@@ -108,8 +112,6 @@ def ask(rng, kind, scene):
         return one_shape(rng, kind, form, scene, lambda s: KINDS[s.kind])
     if kind == "position":
         return one_shape(rng, kind, form, scene, lambda s: CELLS[s.cell])
-    if kind == "size":
-        return one_shape(rng, kind, form, scene, lambda s: SIZES[s.size])
     if kind == "background":
         return Question(kind, form, BACKGROUNDS[scene.background], scene)
     if kind == "caption":
@@ -117,10 +119,42 @@ def ask(rng, kind, scene):
     return {"count": count, "yes_no": yes_no, "relation": relation}[kind](rng, form, scene)
 
 
+def pick(rng, shares=SHARES):
+    """A question type, by the share of each."""
+    return rng.choices(list(shares), list(shares.values()))[0]
+
+
 def random_question(rng, kind=None, held_out=False):
     """A fresh scene with a question that has one clear answer. `held_out`: with such a pair in it."""
-    kind = kind or pick(rng, QUESTIONS)
+    kind = kind or pick(rng)
     while True:
         question = ask(rng, kind, random_scene(rng, held_out=held_out))
         if question:
             return question
+
+
+def relatable(scene):
+    """Are there two shapes that a relation can be asked of?"""
+    single = [shape for shape in scene.shapes if alone(scene, kind=shape.kind)]
+    return any(a.row == b.row or a.column == b.column for a, b in combinations(single, 2))
+
+
+def names_colour(question):
+    return any(colour in f"{question.text} {question.answer}" for colour in COLOURS)
+
+
+def random_questions(rng, number, shares=SHARES, related=False, colourless=False):
+    """A fresh scene with several questions; scenes of many shapes are frequent, because they are harder.
+
+    `related`: a scene in which relations can be asked; `colourless`: no question or answer names a colour of a shape.
+    """
+    counts = range(WORLD["min_shapes"], WORLD["max_shapes"] + 1)
+    scene = None
+    while not scene or related and not relatable(scene):
+        scene = random_scene(rng, rng.choices(counts, counts)[0])
+    questions = []
+    while len(questions) < number:
+        question = ask(rng, pick(rng, shares), scene)
+        if question and not (colourless and names_colour(question)):
+            questions.append(question)
+    return questions

@@ -1,103 +1,110 @@
-"""Batches of drawing rows and question rows, and their losses.
+"""The batches of stages 1 to 3 and their loss.
 
-Rows are padded on the right: attention is causal, so a pad after the end changes nothing before it.
+The paper minimises the cross-entropy of the next token,
+
+    L = - sum_i log P(x_i | x_<i),
+
+over image tokens for drawings and over answer tokens for questions, without weights between the tasks. Here both sums
+are means, and a token of a shape counts `shape_weight` times, because three of four image tokens are background:
+
+    L_image  = - sum_i w_i log P(code_i | prompt, seen_<i) / sum_i w_i       w_i = shape_weight on shapes, else 1
+    L_answer = - mean_i log P(answer_i | picture, question, heard_<i)
+    L        = L_image + answer_weight * L_answer
+
+`seen` are the codes and `heard` the words before, both slightly changed (variety.py). Drawings and questions share one
+pass through the language model: a row of the batch holds several of them, and none sees another (packing.py).
 """
 
-import torch
+import numpy as np
 from torch.nn import functional as F
 
 import codes
-import text
+import variety
 from model import code_embeddings, hidden_states, image_features, picture_tensor
-from questions import random_question
+from packing import Row, stack
+from questions import random_questions
 from scenes import random_drawing
-from world import assemble, tiles_of
+from world import EMPTY_TILES, tiles_of
 
-IGNORE = -100
-GROUP = 24  # rows of one micro-batch; sorted by length first, so that little is padding
-
-
-def padded(rows, value):
-    width = max(map(len, rows))
-    return torch.tensor([row + [value] * (width - len(row)) for row in rows])
+EMPTY_CODES = codes.CODES_OF_TILE[:EMPTY_TILES, 0]
 
 
-def grouped(rows, length):
-    rows = sorted(rows, key=length)
-    return [rows[i:i + GROUP] for i in range(0, len(rows), GROUP)]
-
-
-def drawing_batches(rng, encoder, count, unconditional):
-    """(prompt ids, drawing) pairs; a share of the prompts is all pads."""
-    rows = []
-    for _ in range(count):
+def drawing_rows(rng, encoder, count, config):
+    """Rows of several drawings each, and what the loss needs to know of every drawing."""
+    per_row, tokens = config["rows"]["drawings"], encoder.image_tokens
+    rows, drawings, places = [], [], []
+    for i in range(count):
+        if i % per_row == 0:
+            rows.append(Row())
         drawing = random_drawing(rng)
         ids = encoder.drawing(drawing.prompt)
-        rows.append((encoder.unconditional(ids) if rng.random() < unconditional else ids, drawing))
-    return grouped(rows, lambda row: len(row[0]))
+        named = rng.random() >= config["rows"]["unconditional"]
+        start = rows[-1].add((ids if named else encoder.unconditional(ids)) + [0] * (tokens - 1))
+        drawings.append((drawing, named))
+        places.append((len(rows) - 1, start + len(ids) - 1))  # the position that predicts the first code
+    truth = codes.tokens_of([tiles_of(drawing.scene) for drawing, _ in drawings])
+    seen = variety.recoloured(rng, drawings, truth, config["variety"]["recoloured"])
+    return rows, np.array(places), truth, seen
 
 
-def image_loss(model, batch):
-    """Image loss: - sum_t log p(code_t | prompt, code_<t), for every row; also its part on shapes."""
-    tokens = codes.tokens_of([tiles_of(drawing.scene) for _, drawing in batch])
-    lengths = torch.tensor([len(ids) for ids, _ in batch])
-    count = tokens.shape[1]
-    words = model.get_input_embeddings()(padded([ids + [text.PAD_ID] * (count - 1) for ids, _ in batch], text.PAD_ID))
-    # Codes 0 .. N-2 follow the prompt of each row; the hidden state before a code predicts it.
-    place = lengths[:, None] + torch.arange(count)
-    at = place[:, :-1, None].expand(-1, -1, words.shape[-1])
-    embeddings = words.scatter(1, at, code_embeddings(model, tokens[:, :-1]))
-    hidden = hidden_states(model, embeddings)
-    before = (place - 1)[..., None].expand(-1, -1, hidden.shape[-1])
-    logits = model.model.generation_head(hidden.gather(1, before))
-    loss = F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view_as(tokens)
-    shapes = tokens >= 2 if codes.PARTS == 1 else tokens != tokens.mode(1, keepdim=True).values
-    return loss.sum(), tokens.numel(), loss[shapes].sum().item(), int(shapes.sum())
-
-
-def question_batches(rng, encoder, count, shares):
-    """(prompt ids, answer ids, question) triples; `shares` of the types, or None for those of the world."""
-    rows = []
+def question_rows(rng, encoder, count, config):
+    """Rows of one picture with several questions each, and the pictures."""
+    rows, pictures = [], []
     for _ in range(count):
-        kind = rng.choices(list(shares), list(shares.values()))[0] if shares else None
-        question = random_question(rng, kind)
-        rows.append((encoder.question(question.text), encoder.answer(question.answer), question))
-    return grouped(rows, lambda row: len(row[0]) + len(row[1]))
+        tinted = rng.random() < config["variety"]["tinted"]
+        related = rng.random() < config["variety"]["related"]
+        questions = random_questions(rng, config["rows"]["questions"], config["questions"], related, tinted)
+        row = Row(encoder.picture())
+        for question in questions:
+            asked, answer = encoder.asked(question.text), encoder.answer(question.answer)
+            heard = variety.hidden(rng, answer[:-1], config["variety"]["hidden"])
+            row.add(asked + heard, [None] * (len(asked) - 1) + answer)
+        rows.append(row)
+        pictures.append(variety.picture(rng, questions[0].scene, tinted))
+    return rows, np.stack(pictures)
 
 
-def question_embeddings(model, rows, features):
-    """Token embeddings, with the placeholders of each picture overwritten by what the encoder saw."""
-    ids = padded(rows, text.PAD_ID)
-    embeddings = model.get_input_embeddings()(ids)
-    spot = (ids == text.PLACEHOLDER_ID)[..., None]
-    return embeddings.masked_scatter(spot, features)
+def make_batch(rng, encoder, config, settings):
+    """Everything of one step as arrays. Positions count through all rows, one row after the other."""
+    tokens = encoder.image_tokens
+    asked, pictures = question_rows(rng, encoder, settings["picture_rows"], config)
+    drawn, places, truth, seen = drawing_rows(rng, encoder, settings["drawing_rows"], config)
+    batch = stack(asked + drawn)
+    width = batch["ids"].shape[1]
+    predicts = ((places[:, 0] + len(asked)) * width + places[:, 1])[:, None] + np.arange(tokens)
+    shapes = ~np.isin(truth, EMPTY_CODES)
+    weights = np.where(shapes, config["rows"]["shape_weight"], 1.0)
+    picture = np.arange(len(asked))[:, None] * width + encoder.placeholders() + np.arange(tokens)
+    return batch | {
+        "pictures": pictures, "picture_at": picture.flatten(),
+        "codes": truth, "seen": seen[:, :-1], "seen_at": predicts[:, 1:].flatten(), "codes_at": predicts.flatten(),
+        "weights": (weights / weights.sum()).astype(np.float32), "shapes": shapes.astype(np.float32)}
 
 
-def answer_loss(model, batch):
-    """Answer loss: - sum_t log p(answer_t | picture, question, answer_<t)."""
-    rows = [ids + answer for ids, answer, _ in batch]
-    labels = padded([[IGNORE] * len(ids) + answer for ids, answer, _ in batch], IGNORE)
-    pixels = picture_tensor(assemble([tiles_of(question.scene) for *_, question in batch]))
-    embeddings = question_embeddings(model, rows, image_features(model, pixels))
-    hidden = hidden_states(model, embeddings)[:, :-1]
-    wanted = labels[:, 1:] != IGNORE
-    loss = F.cross_entropy(model.lm_head(hidden[wanted]), labels[:, 1:][wanted], reduction="sum")
-    return loss, int(wanted.sum())
+def inputs(model, batch):
+    """What the language model reads, [rows, length, hidden]: words, what the encoder saw, codes."""
+    words = model.get_input_embeddings()(batch["ids"])
+    features = image_features(model, picture_tensor(batch["pictures"]))
+    embeddings = words.flatten(0, 1).index_copy(0, batch["picture_at"], features.flatten(0, 1))
+    seen = code_embeddings(model, batch["seen"])
+    return embeddings.index_copy(0, batch["seen_at"], seen.flatten(0, 1)).view_as(words)
 
 
-def losses(model, encoder, config, settings):
-    """Loss of stages 1 to 3: image loss per image token + answer_weight * answer loss per answer token."""
+def loss(model, batch, answer_weight):
+    """L of a batch on the model's device, and its parts to log."""
+    hidden = hidden_states(model, inputs(model, batch), allowed(batch["parts"]), batch["positions"]).flatten(0, 1)
 
-    def micro_batches(rng):
-        share = config["rows"]["unconditional"]
-        total = settings["drawing_rows"] * encoder.image_tokens
-        for batch in drawing_batches(rng, encoder, settings["drawing_rows"], share):
-            loss, n, on_shapes, shapes = image_loss(model, batch)
-            yield loss / total, {"image": (loss.detach(), n), "shapes": (on_shapes, shapes)}
-        batches = question_batches(rng, encoder, settings["question_rows"], settings.get("questions"))
-        total = sum(len(answer) for batch in batches for _, answer, _ in batch)
-        for batch in batches:
-            loss, n = answer_loss(model, batch)
-            yield config["rows"]["answer_weight"] * loss / total, {"answer": (loss.detach(), n)}
+    codes = batch["codes"]
+    logits = model.model.generation_head(hidden.index_select(0, batch["codes_at"]))
+    image = F.cross_entropy(logits, codes.flatten(), reduction="none").view_as(codes)
+    answer = F.cross_entropy(model.lm_head(hidden.index_select(0, batch["answers_at"])), batch["answers"])
+    total = (batch["weights"] * image).sum() + answer_weight * answer
+    image = image.detach()
+    return total, {"image": (image.mean(), 1), "answer": (answer.detach(), 1),
+                   "shapes": ((image * batch["shapes"]).sum() / batch["shapes"].sum(), 1)}
 
-    return micro_batches
+
+def allowed(parts):
+    """Which positions (columns) a position (row) sees: what is before it in its own part and in part 0."""
+    same = parts[:, :, None] == parts[:, None, :]
+    return (same | (parts == 0)[:, None, :]).tril()

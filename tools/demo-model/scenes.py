@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from judge import Wanted
-from world import (BACKGROUNDS, CELLS, COLOURS, COLUMNS, HELD_OUT, KINDS, SIZES, WORLD,
-                   Scene, Shape)
+from world import (BACKGROUNDS, CELLS, COLOURS, COLUMNS, HELD_OUT, KINDS, WORLD, Scene,
+                   Shape)
 
 PROMPTS = WORLD["prompts"]
 CATEGORIES = PROMPTS["categories"]
@@ -38,8 +38,7 @@ def random_pair(rng, held_out=False):
 
 
 def random_shape(rng, cell, held_out=False):
-    kind, colour = random_pair(rng, held_out)
-    return Shape(cell, kind, colour, rng.randrange(len(SIZES)))
+    return Shape(cell, *random_pair(rng, held_out))
 
 
 def random_scene(rng, count=None, held_out=False):
@@ -54,10 +53,9 @@ def article(words):
     return f"{WORLD['article'].get(words.split()[0], WORLD['article']['default'])} {words}"
 
 
-def name(shape, size=False, colour=False):
-    """ "a small red circle", with only the words asked for."""
-    words = [SIZES[shape.size]] if size else []
-    words += [COLOURS[shape.colour]] if colour else []
+def name(shape, colour=False):
+    """ "a circle" or "a red circle"."""
+    words = [COLOURS[shape.colour]] if colour else []
     return article(" ".join(words + [KINDS[shape.kind]]))
 
 
@@ -95,7 +93,7 @@ def random_drawing(rng, category=None, held_out=False):
     category = category or pick(rng, CATEGORIES)
     form = rng.choice(CATEGORIES[category]["forms"])
     count = rng.randint(2, WORLD["max_shapes"]) if "{n}" in form else sum(
-        f"{{{letter}." in form for letter in "abcd")
+        f"{{{letter}." in form for letter in "ab")
     relation = rng.choice(list(WORLD["relations"])) if "{relation}" in form else None
     cells = related_cells(rng, relation) if relation else rng.sample(range(len(CELLS)), count)
     shapes = shapes_for(rng, category, count, cells, held_out)
@@ -103,18 +101,15 @@ def random_drawing(rng, category=None, held_out=False):
 
     slots, objects = {}, []
     for letter, shape in zip("abcd", shapes):
-        size = rng.random() < PROMPTS["size_share"]
         any_colour = rng.random() < 0.5
         coloured = "counting_colour" == category or f"{letter}.colour_kind" in form or (
             f"{letter}.any" in form and any_colour)
-        if "{n}" in form:
-            size = False
-        slots[letter + ".kind"] = name(shape, size)
-        slots[letter + ".colour_kind"] = name(shape, size, True)
-        slots[letter + ".any"] = name(shape, size, coloured)
+        slots[letter + ".kind"] = name(shape)
+        slots[letter + ".colour_kind"] = name(shape, True)
+        slots[letter + ".any"] = name(shape, coloured)
         slots[letter + ".cell"] = CELLS[shape.cell]
         objects.append(Wanted.Object(
-            shape.kind, shape.colour if coloured else None, shape.size if size else None,
+            shape.kind, shape.colour if coloured else None,
             shape.cell if f"{letter}.cell" in form else None))
     slots["n"] = WORLD["numbers"][count]
     slots["kinds"] = PLURALS[shapes[0].kind]

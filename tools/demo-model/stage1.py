@@ -3,9 +3,9 @@
 from stages import make_stage
 
 
-def make(config, work):
+def make(config, run):
     def trained(model):
         core = model.model
         return [core.aligner, core.generation_embeddings, core.generation_aligner, core.generation_head]
 
-    return make_stage("stage1", "stage0_vision", config, work, trained)
+    return make_stage("stage1", "stage0_vision", config, run, trained)

@@ -1,36 +1,39 @@
 """What stages 1 to 3 share: the model of the stage before, the loss of both tasks, the measurements."""
 
-from pathlib import Path
-
 from tokenizers import Tokenizer
 
+import rows
 import text
 from codes import SIDE
 from evaluate import answer_scores, drawing_scores
 from model import build
-from rows import losses
 from trainer import Stage, load_weights
 
 
 def tokenizer_for(config, work):
     """Built once per work folder: it depends on world.json, and weights do not survive a change of their ids."""
-    path = Path(work) / "tokenizer.json"
+    path = work / "tokenizer.json"
     if not path.exists():
+        work.mkdir(parents=True, exist_ok=True)
         text.build(config["language"]["vocabulary"]).save(str(path))
     return Tokenizer.from_file(str(path))
 
 
-def make_stage(name, before, config, work, trained):
-    model, encoder = build(config), text.Encoder(tokenizer_for(config, work), SIDE * SIDE)
-    done = Path(work) / f"{before}.done.pt"
+def make_stage(name, before, config, run, trained, score="drawing"):
+    model, encoder = build(config), text.Encoder(tokenizer_for(config, run.work), SIDE * SIDE)
+    done = run.work / f"{before}.done.pt"
     if not done.exists():
         raise SystemExit(f"{name} starts from {before}, which is not done ({done} is missing)")
     load_weights(model, done)
+    model.to(run.device)
+
+    def batch(rng):
+        return rows.make_batch(rng, encoder, config, config[name])
+
+    def loss(tensors):
+        return rows.loss(model, tensors, config["rows"]["answer_weight"])
 
     def evaluate():
-        drawing = drawing_scores(model, encoder)
-        return {**drawing, "guided_2": drawing_scores(model, encoder, guidance=2.0)["drawing"],
-                **answer_scores(model, encoder)}
+        return {**drawing_scores(model, encoder, **config["sampling"]), **answer_scores(model, encoder)}
 
-    loss = losses(model, encoder, config, config[name])
-    return Stage(name, config, model, trained(model), loss, evaluate, "drawing", work)
+    return Stage(name, config, model, trained(model), batch, loss, evaluate, score, run)

@@ -58,8 +58,13 @@ class Encoder:
         self.tokenizer = tokenizer
         self.image_tokens = image_tokens
 
+        self.known = {}
+
     def ids(self, text):
-        return self.tokenizer.encode(text, add_special_tokens=False).ids
+        """A fresh list; texts repeat, so they are encoded once."""
+        if text not in self.known:
+            self.known[text] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return list(self.known[text])
 
     def drawing(self, prompt):
         return [BOS_ID] + self.ids(drawing_text(prompt)) + [BOI_ID]
@@ -68,12 +73,21 @@ class Encoder:
         """The row without its prompt: every position but the first and the last becomes a pad."""
         return [row[0]] + [PAD_ID] * (len(row) - 2) + [row[-1]]
 
+    def picture(self):
+        """How every question begins: the ids up to the end of the picture."""
+        return ([BOS_ID] + self.ids(question_text("").split(PLACEHOLDER)[0])
+                + [BOI_ID] + [PLACEHOLDER_ID] * self.image_tokens + [EOI_ID])
+
+    def placeholders(self):
+        """Where in `picture` the image tokens begin."""
+        return self.picture().index(PLACEHOLDER_ID)
+
+    def asked(self, question):
+        """What follows the picture."""
+        return self.ids(question_text(question).split(PLACEHOLDER)[1])
+
     def question(self, question):
-        picture = [BOI_ID] + [PLACEHOLDER_ID] * self.image_tokens + [EOI_ID]
-        row = [BOS_ID]
-        for token in self.ids(question_text(question)):
-            row += picture if token == PLACEHOLDER_ID else [token]
-        return row
+        return self.picture() + self.asked(question)
 
     def answer(self, answer):
         return self.ids(" " + answer) + [EOS_ID]

@@ -9,14 +9,13 @@ import numpy as np
 WORLD = json.loads((Path(__file__).parent / "world.json").read_text())
 KINDS = WORLD["kinds"]
 COLOURS = WORLD["colour_order"]
-SIZES = WORLD["size_order"]
 BACKGROUNDS = WORLD["background_order"]
 CELLS = WORLD["cells"]
 CELL = WORLD["cell_size"]
 COLUMNS = WORLD["columns"]
 HELD_OUT = {(COLOURS.index(c), KINDS.index(k)) for c, k in WORLD["held_out"]}
 EMPTY_TILES = len(BACKGROUNDS)
-TILES = EMPTY_TILES + len(BACKGROUNDS) * len(SIZES) * len(COLOURS) * len(KINDS)
+TILES = EMPTY_TILES + len(BACKGROUNDS) * len(COLOURS) * len(KINDS)
 
 
 class Shape(NamedTuple):
@@ -25,7 +24,6 @@ class Shape(NamedTuple):
     cell: int
     kind: int
     colour: int
-    size: int
 
     @property
     def row(self):
@@ -47,7 +45,7 @@ def tile_of(background, shape=None):
     """The number of a cell's picture."""
     if shape is None:
         return background
-    index = (background * len(SIZES) + shape.size) * len(COLOURS) + shape.colour
+    index = background * len(COLOURS) + shape.colour
     return EMPTY_TILES + index * len(KINDS) + shape.kind
 
 
@@ -56,9 +54,8 @@ def shape_of(tile, cell):
     if tile < EMPTY_TILES:
         return tile, None
     index, kind = divmod(tile - EMPTY_TILES, len(KINDS))
-    index, colour = divmod(index, len(COLOURS))
-    background, size = divmod(index, len(SIZES))
-    return background, Shape(cell, kind, colour, size)
+    background, colour = divmod(index, len(COLOURS))
+    return background, Shape(cell, kind, colour)
 
 
 def tiles_of(scene):
@@ -79,25 +76,35 @@ def scene_of(tiles):
     return Scene(read[0][0], tuple(shape for _, shape in read if shape))
 
 
-def signed_distance(kind, radius):
-    """Signed distance of a kind on the pixel centres of one cell (negative inside)."""
+def half_distance(style, x, y, r):
+    """Signed distance of a whole outline of one style."""
+    if style == "round":
+        return np.hypot(x, y) - r
+    if style == "square":
+        return np.maximum(abs(x), abs(y)) - r
+    if style == "slant":
+        return (abs(x) + abs(y) - r) / np.sqrt(2)
+    raise ValueError(f"unknown style {style!r}")
+
+
+def signed_distance(kind):
+    """Signed distance of a kind on the pixel centres of one cell (negative inside).
+
+    The upper half of a cell holds the upper style of the kind, the lower half the lower one.
+    """
     offset = np.arange(CELL) + 0.5 - CELL / 2
     x, y = np.meshgrid(offset, offset)
-    ax, ay = abs(x), abs(y)
-    if kind == "circle":
-        return np.hypot(x, y) - radius
-    if kind == "square":
-        return np.maximum(ax, ay) - 0.85 * radius
-    if kind == "triangle":
-        side = (1.8 * ax - 0.95 * (y + radius)) / np.sqrt(1.8**2 + 0.95**2)
-        return np.maximum(y - 0.8 * radius, side)
-    if kind == "cross":
-        upright = np.maximum(ax - 0.32 * radius, ay - 0.95 * radius)
-        level = np.maximum(ax - 0.95 * radius, ay - 0.32 * radius)
-        return np.minimum(upright, level)
-    if kind == "ring":
-        return abs(np.hypot(x, y) - 0.72 * radius) - 0.26 * radius
-    raise ValueError(f"unknown kind {kind!r}")
+    upper, lower = (half_distance(style, x, y, WORLD["radius"]) for style in WORLD["halves"][kind])
+    return np.where(y < 0, upper, lower)
+
+
+# How much of every pixel of a cell a kind covers, [kinds, 16, 16].
+COVERAGE = np.stack([np.clip(0.5 - signed_distance(kind), 0, 1) for kind in KINDS])
+
+
+def painted(kind, colour, ground):
+    """A cell with a shape of any colour, [16, 16, 3]; colour and ground are channels in binary64."""
+    return np.floor(ground + COVERAGE[kind][..., None] * (colour - ground) + 0.5)
 
 
 def draw_tile(tile):
@@ -106,10 +113,8 @@ def draw_tile(tile):
     ground = np.array(WORLD["backgrounds"][BACKGROUNDS[background]], np.float64)
     picture = np.broadcast_to(ground, (CELL, CELL, 3))
     if shape:
-        distance = signed_distance(KINDS[shape.kind], WORLD["sizes"][SIZES[shape.size]])
-        coverage = np.clip(0.5 - distance, 0, 1)[..., None]
         colour = np.array(WORLD["colours"][COLOURS[shape.colour]], np.float64)
-        picture = np.floor(ground + coverage * (colour - ground) + 0.5)
+        picture = painted(shape.kind, colour, ground)
     return picture.astype(np.uint8)
 
 

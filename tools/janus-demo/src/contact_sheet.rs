@@ -143,8 +143,8 @@ mod tests {
     #[test]
     fn captions_are_broken_between_words() {
         assert_eq!(
-            broken("a red circle and a ring", 12),
-            ["a red circle", "and a ring"]
+            broken("a red circle and a drop", 12),
+            ["a red circle", "and a drop"]
         );
         assert_eq!(broken("unbreakable", 4), ["unbr"]);
         assert!(broken("  ", 4).is_empty());
@@ -157,7 +157,7 @@ mod tests {
         for (level, frame) in [(10, Frame::Plain), (20, Frame::Right), (30, Frame::Wrong)] {
             sheet.add(
                 &RgbImage::from_pixel(48, 48, Rgb([level; 3])),
-                "a ring",
+                "a drop",
                 frame,
             );
         }

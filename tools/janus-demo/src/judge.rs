@@ -18,14 +18,14 @@ use crate::judge::components::{Mask, PixelIndex};
 use crate::judge::ink::Inks;
 use crate::judge::outline::Fit;
 use crate::scene::{Cell, Point, Scene, Shape};
-use crate::words::{Background, Colour, Kind, Size};
+use crate::words::{Background, Colour, Kind};
 use crate::world::World;
 
 /// Pixels of more coverage than this belong to a shape.
 const COVERED: f64 = 0.5;
 /// Pixels of more coverage than this, and away from any shape, are something that should not be.
 const VISIBLE: f64 = 0.25;
-/// Fewer pixels than this are a speck, not a shape. The smallest shape has 41.
+/// Fewer pixels than this are a speck, not a shape. The smallest shape has 98.
 const SPECK: usize = 6;
 /// How far the soft edge of a shape reaches, in pixels.
 const EDGE: usize = 2;
@@ -47,9 +47,7 @@ pub struct Found {
     pub kind: Option<Kind>,
     /// Its colour; `None` if it has none, or more than one, of the world's colours.
     pub colour: Option<Colour>,
-    /// The size that is nearest to its own.
-    pub size: Size,
-    /// Its middle: for a triangle the middle of its height, a little above its centre of mass.
+    /// Its middle: where its halves meet, which need not be its centre of mass.
     pub centre: Point,
     /// How wide it is, in pixels.
     pub width: f64,
@@ -102,7 +100,6 @@ impl Found {
             cell,
             kind: self.kind?,
             colour: self.colour?,
-            size: self.size,
         })
     }
 }
@@ -174,8 +171,6 @@ fn found(picture: &RgbImage, inks: &Inks, region: &[PixelIndex], colour: Option<
         })
         .collect();
     let fit = Fit::best(&coverage);
-    let world = World::get();
-    let between = f64::midpoint(world.radius(Size::Small), world.radius(Size::Large));
     let solid = coverage
         .iter()
         .filter(|(_, _, coverage)| *coverage >= COVERED);
@@ -189,11 +184,6 @@ fn found(picture: &RgbImage, inks: &Inks, region: &[PixelIndex], colour: Option<
     Found {
         kind: fit.kind(),
         colour,
-        size: if fit.outline.radius < between {
-            Size::Small
-        } else {
-            Size::Large
-        },
         centre: fit.outline.centre,
         width: extent(|pixel| pixel.0),
         height: extent(|pixel| pixel.1),

@@ -74,5 +74,5 @@ pub use render::render;
 pub use report::{Line, Part, Report};
 pub use scene::{Cell, Point, Scene, Shape};
 pub use verdict::Fault;
-pub use words::{Background, Category, Colour, Kind, Relation, Size, Split, Topic, Word};
+pub use words::{Background, Category, Colour, Kind, Relation, Split, Style, Topic, Word};
 pub use world::{Rgb, World};

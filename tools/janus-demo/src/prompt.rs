@@ -2,7 +2,7 @@
 
 use crate::dice::Dice;
 use crate::scene::{Cell, Scene, Shape};
-use crate::words::{Background, Category, Colour, Kind, Relation, Size, Split, Word};
+use crate::words::{Background, Category, Colour, Kind, Relation, Split, Word};
 use crate::world::World;
 
 /// A prompt, what it asks for, and one scene that fulfils it.
@@ -39,7 +39,7 @@ impl DrawingTask {
             }
         };
         let shapes = sample_shapes(dice, category, &cells, split);
-        let objects = describe_shapes(dice, form, &shapes);
+        let objects = describe_shapes(form, &shapes);
         let background = *dice.pick(Background::ALL);
         let background_named = dice.chance(world.background_share);
 
@@ -88,21 +88,17 @@ pub struct Description {
     pub kind: Kind,
     /// Its colour, if that is named.
     pub colour: Option<Colour>,
-    /// Its size, if that is named.
-    pub size: Option<Size>,
 }
 
 impl Description {
-    /// "a circle", "a small red circle".
+    /// "a circle", "a red circle".
     pub fn phrase(&self) -> String {
-        let size = self.size.map(Size::name);
-        let colour = self.colour.map(Colour::name);
-        let words: Vec<_> = size
-            .into_iter()
-            .chain(colour)
-            .chain([self.kind.name()])
-            .collect();
-        World::get().with_article(&words.join(" "))
+        let kind = self.kind.name();
+        let words = match self.colour {
+            Some(colour) => format!("{colour} {kind}"),
+            None => kind.to_owned(),
+        };
+        World::get().with_article(&words)
     }
 }
 
@@ -145,15 +141,12 @@ fn sample_shapes(dice: &mut Dice, category: Category, cells: &[Cell], split: Spl
 }
 
 /// What the prompt will say of each shape.
-fn describe_shapes(dice: &mut Dice, form: &str, shapes: &[Shape]) -> Vec<Description> {
-    let counted = form.contains("{n}");
+fn describe_shapes(form: &str, shapes: &[Shape]) -> Vec<Description> {
     let describe = |(shape, letter): (&Shape, &str)| {
-        let sized = dice.chance(World::get().size_share) && !counted;
         let coloured = form.contains(&format!("{{{letter}.colour_kind}}"));
         Description {
             kind: shape.kind,
             colour: coloured.then_some(shape.colour),
-            size: sized.then_some(shape.size),
         }
     };
     let letters = ["a", "b"].into_iter().chain(std::iter::repeat(""));
@@ -235,8 +228,8 @@ mod tests {
         assert!(prompts.iter().all(|prompt| !prompt.contains("a orange")));
         for part in [
             "an orange ",
-            "a small orange ",
-            "three crosses",
+            "an arch",
+            "three arches",
             "to the left of a",
             " on ",
         ] {

@@ -3,7 +3,7 @@
 use crate::dice::Dice;
 use crate::prompt::Description;
 use crate::scene::{Scene, Shape};
-use crate::words::{Colour, Kind, Relation, Size, Split, Topic, Word};
+use crate::words::{Colour, Kind, Relation, Split, Topic, Word};
 use crate::world::World;
 
 /// A question about a scene and its true answer.
@@ -95,7 +95,6 @@ impl Draft<'_> {
             Topic::Colour => self.ask_of_one(form, |shape| shape.colour.name()),
             Topic::Kind => self.ask_of_one(form, |shape| shape.kind.name()),
             Topic::Position => self.ask_of_one(form, |shape| shape.cell.name()),
-            Topic::Size => self.ask_of_one(form, |shape| shape.size.name()),
             Topic::Count => Some(self.ask_count(form)),
             Topic::YesNo => self.ask_yes_no(form),
             Topic::Relation => self.ask_relation(form),
@@ -115,13 +114,12 @@ impl Draft<'_> {
         let fits = |other: &&Shape| {
             (!named("{kind}") || other.kind == shape.kind)
                 && (!named("{colour}") || other.colour == shape.colour)
-                && (!named("{size}") || other.size == shape.size)
                 && (!named("{cell}") || other.cell == shape.cell)
         };
         if self.scene.shapes.iter().filter(fits).count() != 1 {
             return None;
         }
-        let text = fill(form, shape.kind, shape.colour, shape.size);
+        let text = fill(form, shape.kind, shape.colour);
         Some((
             text.replace("{cell}", shape.cell.name()),
             answer(&shape).to_owned(),
@@ -130,21 +128,19 @@ impl Draft<'_> {
 
     /// Mostly of something that is there.
     fn ask_count(&mut self, form: &str) -> (String, String) {
-        let (kind, colour, size) = if self.dice.chance(0.75) {
+        let (kind, colour) = if self.dice.chance(0.75) {
             let shape = self.dice.pick(&self.scene.shapes);
-            (shape.kind, shape.colour, shape.size)
+            (shape.kind, shape.colour)
         } else {
-            let (kind, colour) = (self.dice.pick(Kind::ALL), self.dice.pick(Colour::ALL));
-            (*kind, *colour, *self.dice.pick(Size::ALL))
+            (*self.dice.pick(Kind::ALL), *self.dice.pick(Colour::ALL))
         };
         let counted = |shape: &&Shape| {
             (!form.contains("{kinds}") || shape.kind == kind)
                 && (!form.contains("{colour}") || shape.colour == colour)
-                && (!form.contains("{size}") || shape.size == size)
         };
         let number = self.scene.shapes.iter().filter(counted).count();
         (
-            fill(form, kind, colour, size),
+            fill(form, kind, colour),
             World::get().numbers[number].clone(),
         )
     }
@@ -177,16 +173,12 @@ impl Draft<'_> {
         let there = of_kind
             .iter()
             .any(|shape| !pair_named || shape.colour == colour);
-        let of_any_colour = Description {
-            kind,
-            colour: None,
-            size: None,
-        };
+        let of_any_colour = Description { kind, colour: None };
         let described = Description {
+            kind,
             colour: Some(colour),
-            ..of_any_colour
         };
-        let text = fill(form, kind, colour, shape.size)
+        let text = fill(form, kind, colour)
             .replace("{a.kind}", &of_any_colour.phrase())
             .replace("{a.colour_kind}", &described.phrase());
         (there == self.yes).then(|| (text, yes_or_no(there)))
@@ -226,18 +218,17 @@ impl Draft<'_> {
     }
 }
 
-fn fill(form: &str, kind: Kind, colour: Colour, size: Size) -> String {
+fn fill(form: &str, kind: Kind, colour: Colour) -> String {
     form.replace("{kind}", kind.name())
         .replace("{kinds}", World::get().plural(kind))
         .replace("{colour}", colour.name())
-        .replace("{size}", size.name())
 }
 
 fn yes_or_no(yes: bool) -> String {
     if yes { "yes" } else { "no" }.to_owned()
 }
 
-/// "a red circle, a blue square and a green ring", in reading order.
+/// "a red circle, a blue square and a green drop", in reading order.
 fn caption(scene: &Scene) -> String {
     let phrases: Vec<_> = scene.shapes.iter().map(Shape::phrase).collect();
     match phrases.split_last() {
@@ -297,20 +288,20 @@ mod tests {
             (Topic::Position, "top centre", " top center ", true),
             (
                 Topic::Caption,
-                "a red ring and a blue cross",
-                "a blue cross and a red ring",
+                "a red drop and a blue shield",
+                "a blue shield and a red drop",
                 true,
             ),
             (
                 Topic::Caption,
-                "a red ring and a blue cross",
-                "a red cross and a blue ring",
+                "a red drop and a blue shield",
+                "a red shield and a blue drop",
                 false,
             ),
             (
                 Topic::Caption,
-                "a red ring and a red ring",
-                "a red ring",
+                "a red drop and a red drop",
+                "a red drop",
                 false,
             ),
             (Topic::YesNo, "yes", "", false),

@@ -3,7 +3,7 @@
 use image::{Rgb, RgbImage};
 
 use crate::scene::{Point, Scene};
-use crate::words::Kind;
+use crate::words::{Kind, Style};
 use crate::world::World;
 
 /// Draws a scene at the world's size.
@@ -17,7 +17,7 @@ pub fn render(scene: &Scene) -> RgbImage {
         let outline = Outline {
             kind: shape.kind,
             centre: shape.cell.centre(),
-            radius: world.radius(shape.size),
+            radius: world.radius,
         };
         let ink = world.rgb(shape.colour);
         for (x, y, pixel) in picture.enumerate_pixels_mut() {
@@ -35,7 +35,7 @@ pub fn render(scene: &Scene) -> RgbImage {
 pub(crate) struct Outline {
     pub(crate) kind: Kind,
     pub(crate) centre: Point,
-    /// In pixels; what it measures depends on the kind.
+    /// How far it reaches from the centre, in pixels.
     pub(crate) radius: f64,
 }
 
@@ -49,21 +49,14 @@ impl Outline {
 }
 
 /// How far a point is outside of a shape around the origin; negative inside.
+///
+/// Above the origin the shape is its upper half, below it its lower half.
 fn signed_distance(kind: Kind, r: f64, x: f64, y: f64) -> f64 {
-    let (ax, ay) = (x.abs(), y.abs());
-    match kind {
-        Kind::Circle => x.hypot(y) - r,
-        Kind::Square => ax.max(ay) - 0.85 * r,
-        Kind::Triangle => {
-            let side = (1.8 * ax - 0.95 * (y + r)) / 1.8_f64.hypot(0.95);
-            side.max(y - 0.8 * r)
-        }
-        Kind::Cross => {
-            let upright = (ax - 0.32 * r).max(ay - 0.95 * r);
-            let level = (ax - 0.95 * r).max(ay - 0.32 * r);
-            upright.min(level)
-        }
-        Kind::Ring => (x.hypot(y) - 0.72 * r).abs() - 0.26 * r,
+    let [upper, lower] = World::get().halves(kind);
+    match if y < 0.0 { upper } else { lower } {
+        Style::Round => x.hypot(y) - r,
+        Style::Square => x.abs().max(y.abs()) - r,
+        Style::Slant => (x.abs() + y.abs() - r) / std::f64::consts::SQRT_2,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::dice::Dice;
 use crate::prompt::Description;
-use crate::words::{Background, Colour, Kind, Relation, Size, Split, Word};
+use crate::words::{Background, Colour, Kind, Relation, Split, Word};
 use crate::world::World;
 
 /// A point of a picture in pixels, `y` downwards; the first pixel's centre is at (0.5, 0.5).
@@ -110,8 +110,6 @@ pub struct Shape {
     pub kind: Kind,
     /// Its colour.
     pub colour: Colour,
-    /// How large it is.
-    pub size: Size,
 }
 
 impl Shape {
@@ -125,19 +123,13 @@ impl Shape {
         Description {
             kind: self.kind,
             colour: Some(self.colour),
-            size: None,
         }
         .phrase()
     }
 
     pub(crate) fn sample(dice: &mut Dice, cell: Cell, split: Split) -> Self {
         let (colour, kind) = sample_pair(dice, split);
-        Self {
-            cell,
-            kind,
-            colour,
-            size: *dice.pick(Size::ALL),
-        }
+        Self { cell, kind, colour }
     }
 }
 

@@ -36,8 +36,6 @@ pub enum Fault {
     Kind,
     /// The kinds, but not in the colours that the prompt gives them.
     Colour,
-    /// Kinds and colours, but not the sizes.
-    Size,
     /// The right shapes, but not where they should be.
     Relation,
 }
@@ -51,7 +49,7 @@ impl Wanted {
     /// 2. There are exactly as many shapes as are named: nothing is missing and nothing added.
     /// 3. Every shape is of a known kind and of one known colour.
     /// 4. Some assignment of the shapes to the objects has all kinds right; then also the colours
-    ///    that are named; then also the sizes; then also the relation.
+    ///    that are named; then also the relation.
     ///
     /// Relations follow GenEval: the offset between the middles, less a tenth of both extents, must
     /// point to the side asked for by more than half of its length. So a diagonal neighbour is both
@@ -75,7 +73,7 @@ impl Wanted {
             return Err(Fault::Unrecognised);
         }
         let mut shapes: Vec<_> = reading.shapes.iter().collect();
-        let faults = [Fault::Kind, Fault::Colour, Fault::Size, Fault::Relation];
+        let faults = [Fault::Kind, Fault::Colour, Fault::Relation];
         for (last, fault) in faults.into_iter().enumerate() {
             if !any_order(&mut shapes, 0, &|order| self.fits(order, &faults[..=last])) {
                 return Err(fault);
@@ -91,9 +89,6 @@ impl Wanted {
             Fault::Kind => pairs().all(|(object, shape)| shape.kind == Some(object.kind)),
             Fault::Colour => pairs()
                 .all(|(object, shape)| object.colour.is_none() || object.colour == shape.colour),
-            Fault::Size => {
-                pairs().all(|(object, shape)| object.size.is_none_or(|size| size == shape.size))
-            }
             _ => match (self.relation, order) {
                 (Some(relation), [a, b, ..]) => stands(a, relation, b),
                 (relation, _) => relation.is_none(),
@@ -111,7 +106,6 @@ impl fmt::Display for Fault {
             Self::Unrecognised => f.write_str("an unknown shape or colour"),
             Self::Kind => f.write_str("wrong kind"),
             Self::Colour => f.write_str("wrong colour"),
-            Self::Size => f.write_str("wrong size"),
             Self::Relation => f.write_str("wrong place"),
         }
     }

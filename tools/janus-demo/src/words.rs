@@ -47,18 +47,32 @@ macro_rules! words {
 }
 
 words! {
-    /// What a shape is.
+    /// What a shape is: a pair of halves, one upon the other.
     Kind {
         /// A disc.
         Circle = "circle",
         /// A square that stands on its side.
         Square = "square",
-        /// An isosceles triangle, apex up.
-        Triangle = "triangle",
-        /// A plus sign.
-        Cross = "cross",
-        /// A thick circle line.
-        Ring = "ring",
+        /// A square that stands on a corner.
+        Diamond = "diamond",
+        /// Half a disc on half a square.
+        Arch = "arch",
+        /// Half a disc under half a diamond.
+        Drop = "drop",
+        /// Half a square on half a diamond.
+        Shield = "shield",
+    }
+}
+
+words! {
+    /// The form of half a shape. Each is the upper half of two kinds and the lower half of two.
+    Style {
+        /// Half a disc.
+        Round = "round",
+        /// Half a square that stands on its side.
+        Square = "square",
+        /// Half a square that stands on a corner.
+        Slant = "slant",
     }
 }
 
@@ -77,16 +91,6 @@ words! {
         Blue = "blue",
         /// Purple.
         Purple = "purple",
-    }
-}
-
-words! {
-    /// How large a shape is.
-    Size {
-        /// The smaller radius.
-        Small = "small",
-        /// The larger radius.
-        Large = "large",
     }
 }
 
@@ -119,15 +123,15 @@ words! {
     Category {
         /// One object: "a circle".
         SingleObject = "single_object",
-        /// Two objects of different kinds: "a circle and a ring".
+        /// Two objects of different kinds: "a circle and an arch".
         TwoObjects = "two_objects",
-        /// Two to four objects of one kind: "three crosses".
+        /// Two to four objects of one kind: "three drops".
         Counting = "counting",
         /// One object of a colour: "a red circle".
         Colours = "colours",
-        /// Two objects, one beside or above the other: "a circle left of a ring".
+        /// Two objects, one beside or above the other: "a circle left of an arch".
         Position = "position",
-        /// Two objects with a colour each: "a red circle and a blue ring".
+        /// Two objects with a colour each: "a red circle and a blue drop".
         ColourAttribution = "colour_attribution",
     }
 }
@@ -139,16 +143,14 @@ words! {
         Colour = "colour",
         /// "which shape is red?"
         Kind = "kind",
-        /// "how many rings are there?"
+        /// "how many drops are there?"
         Count = "count",
-        /// "where is the ring?"
+        /// "where is the drop?"
         Position = "position",
         /// "is there a red circle?"
         YesNo = "yes_no",
-        /// "is the circle left of the ring?"
+        /// "is the circle left of the drop?"
         Relation = "relation",
-        /// "what size is the ring?"
-        Size = "size",
         /// "what colour is the background?"
         Background = "background",
         /// "describe the picture."

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::words::{Background, Category, Colour, Kind, Relation, Size, Topic, Word};
+use crate::words::{Background, Category, Colour, Kind, Relation, Style, Topic, Word};
 
 /// The file that the training and the examination share.
 const WORLD_JSON: &str = include_str!("../../demo-model/world.json");
@@ -41,11 +41,11 @@ pub struct World {
     pub background_suffixes: Vec<String>,
     /// The share of prompts that name their background.
     pub background_share: f64,
-    /// The share of objects in prompts that have a size word.
-    pub size_share: f64,
+    /// How far a shape reaches from its middle, in pixels.
+    pub radius: f64,
+    halves: Vec<[Style; 2]>,
     plurals: Vec<String>,
     colours: Vec<Rgb>,
-    radii: Vec<f64>,
     backgrounds: Vec<Rgb>,
     relations: Vec<Vec<String>>,
     articles: BTreeMap<String, String>,
@@ -90,9 +90,9 @@ impl World {
         self.backgrounds[background.index()]
     }
 
-    /// The radius of a size, in pixels.
-    pub fn radius(&self, size: Size) -> f64 {
-        self.radii[size.index()]
+    /// The upper and the lower half of a kind.
+    pub fn halves(&self, kind: Kind) -> [Style; 2] {
+        self.halves[kind.index()]
     }
 
     /// "circles" for [`Kind::Circle`].
@@ -129,7 +129,6 @@ impl World {
 
     fn check(&self) -> Result<()> {
         let side = self.cell_size as usize * self.columns;
-        let largest = self.radius(Size::Large);
         ensure(
             side > 0 && side == self.image_size as usize,
             "columns",
@@ -157,11 +156,17 @@ impl World {
             "name every count",
         )?;
         ensure(
-            0.0 < self.radius(Size::Small)
-                && self.radius(Size::Small) < largest
-                && 2.0 * largest <= f64::from(self.cell_size),
-            "sizes",
-            "grow and fit in a cell",
+            0.0 < self.radius && 2.0 * self.radius <= f64::from(self.cell_size),
+            "radius",
+            "be positive and fit in a cell",
+        )?;
+        let mut halves = self.halves.clone();
+        halves.sort_unstable();
+        halves.dedup();
+        ensure(
+            halves.len() == Kind::ALL.len(),
+            "halves",
+            "be different for every kind",
         )?;
         ensure(!self.held_out.is_empty(), "held_out", "name a pair")?;
         for &kind in Kind::ALL {
@@ -170,13 +175,11 @@ impl World {
                 .any(|&colour| !self.is_held_out(colour, kind));
             ensure(trained, "held_out", "leave every kind a colour")?;
         }
-        for share in [self.background_share, self.size_share] {
-            ensure(
-                (0.0..=1.0).contains(&share),
-                "prompts",
-                "have shares between 0 and 1",
-            )?;
-        }
+        ensure(
+            (0.0..=1.0).contains(&self.background_share),
+            "prompts.background.share",
+            "be between 0 and 1",
+        )?;
         self.check_forms()
     }
 
@@ -190,11 +193,10 @@ impl World {
             "kinds",
             "relation",
         ];
-        const QUESTION_SLOTS: [&str; 9] = [
+        const QUESTION_SLOTS: [&str; 8] = [
             "kind",
             "kinds",
             "colour",
-            "size",
             "cell",
             "a.kind",
             "a.colour_kind",
@@ -228,9 +230,10 @@ struct WorldFile {
     columns: usize,
     min_shapes: usize,
     max_shapes: usize,
+    radius: f64,
+    halves: BTreeMap<Kind, [Style; 2]>,
     plurals: BTreeMap<Kind, String>,
     colours: BTreeMap<Colour, Rgb>,
-    sizes: BTreeMap<Size, f64>,
     backgrounds: BTreeMap<Background, Rgb>,
     held_out: Vec<(Colour, Kind)>,
     cells: Vec<String>,
@@ -245,7 +248,6 @@ struct WorldFile {
 struct PromptsFile {
     wordings: Vec<String>,
     background: SuffixesFile,
-    size_share: f64,
     categories: BTreeMap<String, FormsFile>,
 }
 
@@ -285,10 +287,10 @@ impl WorldFile {
             wordings: self.prompts.wordings,
             background_suffixes: self.prompts.background.suffixes,
             background_share: self.prompts.background.share,
-            size_share: self.prompts.size_share,
+            radius: self.radius,
+            halves: complete("halves", self.halves)?,
             plurals: complete("plurals", self.plurals)?,
             colours: complete("colours", self.colours)?,
-            radii: complete("sizes", self.sizes)?,
             backgrounds: complete("backgrounds", self.backgrounds)?,
             relations: complete("relations", self.relations)?,
             articles: self.article,
@@ -336,11 +338,9 @@ mod tests {
         let world = World::parse(WORLD_JSON).unwrap();
         assert_eq!(world.image_size, 48);
         assert!(world.is_held_out(world.held_out[0].0, world.held_out[0].1));
-        assert_eq!(world.with_article("orange ring"), "an orange ring");
-        assert_eq!(
-            world.with_article("small orange ring"),
-            "a small orange ring"
-        );
+        assert_eq!(world.with_article("orange drop"), "an orange drop");
+        assert_eq!(world.with_article("arch"), "an arch");
+        assert_eq!(world.with_article("red arch"), "a red arch");
     }
 
     #[test]
@@ -349,7 +349,13 @@ mod tests {
             (r#""cell_size": 16"#, r#""cell_size": 17"#, "columns"),
             (r#""max_shapes": 4"#, r#""max_shapes": 5"#, "numbers"),
             (r#""max_shapes": 4"#, r#""max_shapes": 1"#, "max_shapes"),
-            (r#""large": 7.0"#, r#""large": 9.0"#, "sizes"),
+            (r#""radius": 7"#, r#""radius": 9"#, "radius"),
+            (
+                r#""drop": ["slant", "round"]"#,
+                r#""drop": ["slant", "slant"]"#,
+                "halves",
+            ),
+            (r#"["slant", "round"]"#, r#"["slant", "rund"]"#, "parse"),
             (
                 r#""black": [20, 20, 20]"#,
                 r#""black": [20, 20, 256]"#,

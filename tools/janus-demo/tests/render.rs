@@ -1,13 +1,12 @@
 //! Pictures are those of the program that trained the demo model.
 //!
-//! `data/scenes.png` holds the eight scenes of `data/scenes.json` side by side, as `assemble` of
-//! `tools/demo-model/world.py` draws them: every pair of kind and colour, every cell, both sizes and
-//! both backgrounds.
+//! `data/scenes.png` holds the nine scenes of `data/scenes.json` side by side, as `assemble` of
+//! `tools/demo-model/world.py` draws them: every pair of kind and colour, every cell and both backgrounds.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use image::GenericImageView;
-use janus_demo::{Background, Cell, Colour, Kind, Scene, Shape, Size, World, render};
+use janus_demo::{Background, Cell, Colour, Kind, Scene, Shape, World, render};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -21,7 +20,6 @@ struct DrawnShape {
     cell: usize,
     kind: Kind,
     colour: Colour,
-    size: Size,
 }
 
 fn drawn_scenes() -> Vec<Scene> {
@@ -30,7 +28,6 @@ fn drawn_scenes() -> Vec<Scene> {
         cell: Cell::new(drawn.cell).unwrap(),
         kind: drawn.kind,
         colour: drawn.colour,
-        size: drawn.size,
     };
     let scene = |drawn: DrawnScene| {
         Scene::new(

@@ -37,7 +37,7 @@ const ASKED: [Topic; 8] = [
     Topic::Position,
     Topic::YesNo,
     Topic::Relation,
-    Topic::Size,
+    Topic::Count,
     Topic::Caption,
 ];
 /// What is asked about pictures that were just drawn.

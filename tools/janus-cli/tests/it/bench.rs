@@ -79,10 +79,10 @@ fn is_told_of_the_demo_model(report: &Value) {
     assert!(is_positive(
         &report["machine"]["read_bandwidth"]["bytes_per_second"]
     ));
-    // Its context ends before 620 positions, and its pictures have nine tokens.
+    // Its context ends before 620 positions, and its pictures have 36 tokens.
     assert_eq!(report["limits"][0]["stage"], "prefill");
     assert_eq!(report["limits"][0]["wanted"], 620);
-    assert_eq!(report["picture"]["tokens"], 9);
+    assert_eq!(report["picture"]["tokens"], 36);
     assert_eq!(report["picture"]["extrapolated"], true);
     assert!(is_positive(&report["picture"]["seconds"]));
 }
@@ -95,8 +95,8 @@ fn a_whole_picture_is_drawn_where_that_is_asked_for() {
     assert_eq!(report["picture"]["extrapolated"], false);
     let measured = measurements(&report);
     let of = |name: &str| measured.iter().find(|(n, _)| *n == name).unwrap().1;
-    assert_eq!(of("image.picture")["tokens"], 9);
-    assert_eq!(of("image.picture.tokens")["tokens"], 8);
+    assert_eq!(of("image.picture")["tokens"], 36);
+    assert_eq!(of("image.picture.tokens")["tokens"], 35);
     assert_eq!(
         report["picture"]["seconds"],
         of("image.picture")["time"]["median"]
@@ -120,7 +120,7 @@ fn a_table_has_the_stages_that_were_asked_for() {
         assert!(table.contains(words), "{words}: {table}");
     }
     assert!(!table.contains("vision"), "{table}");
-    assert!(!table.contains("picture of 9 tokens"), "{table}");
+    assert!(!table.contains("picture of 36 tokens"), "{table}");
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn a_piped_chat_stops_at_the_first_error() {
         ("/image", 2, "/image FILE"),
         ("/image no.png", 3, "cannot read `no.png`"),
     ] {
-        let ran = folder.pipe(["chat"], &format!("{line}\n/draw a ring\n"));
+        let ran = folder.pipe(["chat"], &format!("{line}\n/draw a drop\n"));
         assert_eq!(ran.code, code, "{}", ran.stderr);
         assert!(ran.stderr.contains(message), "{}", ran.stderr);
     }

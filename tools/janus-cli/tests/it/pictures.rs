@@ -60,10 +60,10 @@ fn a_picture_tells_how_it_was_drawn() {
 #[test]
 fn the_same_seed_gives_the_same_bytes_in_any_company() {
     let folder = Folder::new();
-    folder.said(["image", "two blue rings", "--out", "alone.png"]);
+    folder.said(["image", "two blue drops", "--out", "alone.png"]);
     folder.said([
         "image",
-        "two blue rings",
+        "two blue drops",
         "--out",
         "of-{n}.png",
         "--images",
@@ -71,7 +71,7 @@ fn the_same_seed_gives_the_same_bytes_in_any_company() {
     ]);
     folder.said([
         "image",
-        "two blue rings",
+        "two blue drops",
         "--out",
         "other.png",
         "--seed",
@@ -92,20 +92,20 @@ fn files_that_are_there_stay() {
     let folder = Folder::new();
     folder.said(["image", "a square", "-n", "2"]);
     // Names that nobody chose give way together.
-    let told = folder.said(["image", "a cross", "-n", "2"]);
+    let told = folder.said(["image", "a shield", "-n", "2"]);
     assert_eq!(told, "janus-0-0-2.png\njanus-0-1-2.png\n");
     fs::write(folder.path("mine-1.png"), "old").unwrap();
     folder.refused(
-        ["image", "a ring", "--out", "mine.png", "-n", "2"],
+        ["image", "a drop", "--out", "mine.png", "-n", "2"],
         5,
         "`mine-1.png` exists",
     );
     assert_eq!(fs::read(folder.path("mine-1.png")).unwrap(), b"old");
     assert!(!folder.path("mine-0.png").exists());
-    folder.said(["image", "a ring", "--out", "mine.png", "-n", "2", "--force"]);
+    folder.said(["image", "a drop", "--out", "mine.png", "-n", "2", "--force"]);
     assert_eq!(texts(&folder.path("mine-1.png"))[0].0, "janus:dtype");
     folder.refused(
-        ["image", "a ring", "--out", "no/where.png"],
+        ["image", "a drop", "--out", "no/where.png"],
         5,
         "`no/where.png`",
     );
@@ -116,14 +116,14 @@ fn previews_are_pictures_so_far() {
     let folder = Folder::new();
     let ran = folder.run([
         "image",
-        "a ring",
+        "a drop",
         "--out",
-        "ring.png",
+        "drop.png",
         "--preview-every",
         "4",
     ]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    assert_eq!(ran.stdout, "ring.png\n");
+    assert_eq!(ran.stdout, "drop.png\n");
     let names = folder.names();
     let previews: Vec<_> = names
         .iter()
@@ -145,7 +145,7 @@ fn settings_and_tokens_are_told_in_json() {
     let folder = Folder::new();
     let told = folder.json([
         "image",
-        "a ring",
+        "a drop",
         "-n",
         "2",
         "--json",

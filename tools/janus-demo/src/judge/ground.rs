@@ -6,8 +6,8 @@ use super::ink::{Vector, difference, length};
 use crate::words::{Background, Word};
 use crate::world::World;
 
-/// How many pixels wide the border is.
-const BORDER: u32 = 2;
+/// How many pixels wide the border is. Shapes on the board leave one free.
+const BORDER: u32 = 1;
 /// How far, in grey levels over all channels, a border may be from a background of the world, and
 /// its pixels from each other.
 const TOLERANCE: f64 = 60.0;

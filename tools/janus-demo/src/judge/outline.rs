@@ -3,12 +3,12 @@
 use crate::judge::patch::{Covered, Patch};
 use crate::render::Outline;
 use crate::scene::Point;
-use crate::words::{Kind, Size, Word};
+use crate::words::{Kind, Style, Word};
 use crate::world::World;
 
 /// The least overlap, of 1, that makes a shape one of a kind.
 const LIKENESS: f64 = 0.75;
-/// How far a radius may be outside of the world's sizes.
+/// By which factor a radius may be off the world's.
 const SLACK: f64 = 1.25;
 /// Radii to try, around the one that follows from the area.
 const SCALES: [f64; 5] = [0.92, 0.96, 1.0, 1.04, 1.08];
@@ -63,10 +63,8 @@ impl Fit {
 
     /// The kind, if form and radius are those of one.
     pub(super) fn kind(&self) -> Option<Kind> {
-        let world = World::get();
-        let smallest = world.radius(Size::Small) / SLACK;
-        let largest = world.radius(Size::Large) * SLACK;
-        let known = (smallest..=largest).contains(&self.outline.radius);
+        let radius = World::get().radius;
+        let known = (radius / SLACK..=radius * SLACK).contains(&self.outline.radius);
         (known && self.overlap >= LIKENESS).then_some(self.outline.kind)
     }
 }
@@ -84,22 +82,34 @@ fn greatest_overlap(patch: &Patch, outline: &Outline) -> f64 {
 impl Kind {
     /// The area at radius 1.
     fn unit_area(self) -> f64 {
-        match self {
-            Self::Circle => std::f64::consts::PI,
-            Self::Square => 1.7 * 1.7,
-            Self::Triangle => 0.95 * 1.8,
-            // Two bars, less the square in which they cross.
-            Self::Cross => 2.0 * 0.64 * 1.9 - 0.64 * 0.64,
-            Self::Ring => std::f64::consts::PI * (0.98 * 0.98 - 0.46 * 0.46),
-        }
+        World::get().halves(self).map(Style::unit_area).iter().sum()
     }
 
     /// How far the centre of mass is below the origin at radius 1.
     fn unit_drop(self) -> f64 {
+        let [upper, lower] = World::get()
+            .halves(self)
+            .map(|style| style.unit_area() * style.unit_reach());
+        (lower - upper) / self.unit_area()
+    }
+}
+
+impl Style {
+    /// The area of a half at radius 1.
+    fn unit_area(self) -> f64 {
         match self {
-            // Two thirds of the height of 1.8 below the apex, which is at −1.
-            Self::Triangle => 0.2,
-            Self::Circle | Self::Square | Self::Cross | Self::Ring => 0.0,
+            Self::Round => std::f64::consts::FRAC_PI_2,
+            Self::Square => 2.0,
+            Self::Slant => 1.0,
+        }
+    }
+
+    /// How far the centre of mass of a half is from the seam at radius 1.
+    fn unit_reach(self) -> f64 {
+        match self {
+            Self::Round => 4.0 / (3.0 * std::f64::consts::PI),
+            Self::Square => 1.0 / 2.0,
+            Self::Slant => 1.0 / 3.0,
         }
     }
 }
@@ -139,7 +149,7 @@ mod tests {
     #[test]
     fn every_kind_is_told_from_the_others() {
         for &kind in Kind::ALL {
-            for radius in [4.0, 4.5, 5.5, 7.0, 8.0] {
+            for radius in [6.0, 6.5, 7.0, 8.0] {
                 let fit = Fit::best(&pixels(kind, radius));
                 assert_eq!(fit.kind(), Some(kind), "{kind} {radius}: {fit:?}");
                 assert!(fit.overlap > 0.9, "{kind} {radius}: {fit:?}");

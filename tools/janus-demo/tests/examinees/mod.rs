@@ -3,7 +3,7 @@
 use image::{Rgb, RgbImage};
 use janus_demo::{
     AnyError, Background, Cell, Colour, Dice, Examinee, Kind, Reading, Relation, Scene, Shape,
-    Size, Split, Word, World, render,
+    Split, Word, World, render,
 };
 
 use crate::notation::word;
@@ -63,7 +63,6 @@ impl Examinee for Guesser {
         let guesses = match question {
             _ if question.contains("background") => names::<Background>(),
             _ if question.contains("colour is") => names::<Colour>(),
-            _ if question.contains("size") || question.contains("or large") => names::<Size>(),
             _ if question.starts_with("how many") => World::get().numbers.clone(),
             _ if question.starts_with("where") => World::get().cells.clone(),
             _ if question.starts_with("is") => vec!["yes".to_owned(), "no".to_owned()],
@@ -116,27 +115,20 @@ fn scene_of_prompt(prompt: &str) -> Scene {
         cell: Cell::new(cell).unwrap(),
         kind: find(phrase).unwrap(),
         colour: find(phrase).unwrap_or(Colour::Blue),
-        size: find(phrase).unwrap_or(Size::Large),
     });
     Scene::new(background, shapes.collect())
 }
 
 /// Answers from a scene by the words of the question, without knowing how questions are made.
 fn answer_from(scene: &Scene, question: &str) -> String {
-    let words = question.replace("small or large", "");
-    let (kind, colour, size) = (
-        find::<Kind>(&words),
-        find::<Colour>(&words),
-        find::<Size>(&words),
-    );
+    let (kind, colour) = (find::<Kind>(question), find::<Colour>(question));
     let cells = World::get().cells.iter().enumerate();
     let cell = cells
-        .filter(|(_, name)| words.contains(*name))
+        .filter(|(_, name)| question.contains(*name))
         .max_by_key(|(_, name)| name.len());
     let asked = |shape: &&Shape| {
         kind.is_none_or(|kind| shape.kind == kind)
             && colour.is_none_or(|colour| shape.colour == colour)
-            && size.is_none_or(|size| shape.size == size)
             && cell.is_none_or(|(index, _)| Cell::new(index) == Some(shape.cell))
     };
     let asked: Vec<_> = scene.shapes.iter().filter(asked).collect();
@@ -151,7 +143,6 @@ fn answer_from(scene: &Scene, question: &str) -> String {
         _ if question.starts_with("how many") => asked.len().to_string(),
         _ if question.starts_with("where") => only().cell.name().to_owned(),
         _ if question.contains("colour is") => only().colour.to_string(),
-        _ if question.contains("size") || question.contains("or large") => only().size.to_string(),
         _ if question.starts_with("is the") => match find::<Relation>(question) {
             Some(relation) => yes_or_no(relation_holds(scene, question, relation)),
             None => yes_or_no(!asked.is_empty()),

@@ -1,4 +1,4 @@
-//! Scenes and demands in words: `white: 0 large red circle, 4 small blue ring`.
+//! Scenes and demands in words: `white: 0 red circle, 4 blue drop`.
 #![allow(
     dead_code,
     reason = "every test is a program of its own and uses a part of this"
@@ -11,19 +11,18 @@ pub(crate) fn word<W: Word>(name: &str) -> Option<W> {
     W::ALL.iter().copied().find(|word| word.name() == name)
 }
 
-/// A scene: `background: cell size colour kind, …`.
+/// A scene: `background: cell colour kind, …`.
 pub(crate) fn scene(text: &str) -> Scene {
     let (background, shapes) = text.split_once(':').unwrap();
     let shape = |text: &str| {
         let words: Vec<_> = text.split_whitespace().collect();
-        let [cell, size, colour, kind] = words[..] else {
-            panic!("{text:?} is not `cell size colour kind`");
+        let [cell, colour, kind] = words[..] else {
+            panic!("{text:?} is not `cell colour kind`");
         };
         Shape {
             cell: Cell::new(cell.parse().unwrap()).unwrap(),
             kind: word(kind).unwrap(),
             colour: word(colour).unwrap(),
-            size: word(size).unwrap(),
         }
     };
     let shapes = shapes
@@ -33,7 +32,7 @@ pub(crate) fn scene(text: &str) -> Scene {
     Scene::new(word(background).unwrap(), shapes.collect())
 }
 
-/// A demand: `[background:] [size] [colour] kind, … [relation]`.
+/// A demand: `[background:] [colour] kind, … [relation]`.
 pub(crate) fn wanted(text: &str) -> Wanted {
     let (background, text) = text.split_once(':').unwrap_or(("", text));
     let objects = text.split(',').map(|text| {
@@ -41,7 +40,6 @@ pub(crate) fn wanted(text: &str) -> Wanted {
         Description {
             kind: find(text).unwrap(),
             colour: text.split_whitespace().find_map(word),
-            size: text.split_whitespace().find_map(word),
         }
     });
     Wanted {
