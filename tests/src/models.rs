@@ -98,6 +98,16 @@ pub fn demo_model_in(dtype: DType) -> PathBuf {
     exported(&demo_checkpoint(), "demo", dtype)
 }
 
+/// An export of the small JanusFlow that is trained on the demo model's world.
+pub fn demo_flow() -> PathBuf {
+    let checkpoint = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/demo-flow/checkpoint");
+    let options = ConvertOptions {
+        vae: Some(checkpoint.join("vae")),
+        ..ConvertOptions::default()
+    };
+    exported_by(&options, &checkpoint, "demo-flow", DType::Fp32)
+}
+
 fn exported(checkpoint: &Path, name: &str, dtype: DType) -> PathBuf {
     exported_by(
         &ConvertOptions::in_precision(dtype),

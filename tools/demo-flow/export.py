@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from shared import HERE, load_config  # first: it finds the demo model's modules
 
 import text
+from loop import load
 from janusflow import JanusFlow
 from language import SPECIAL
 from stage2_flow import scaled_latents, tokenizer_for
@@ -28,7 +29,7 @@ def latest(work, name):
         path = Path(work) / (name + suffix)
         if path.exists():
             print(f"export: {path.name}")
-            return torch.load(path, weights_only=False)[key]
+            return load(path)[key]
     raise SystemExit(f"export: nothing is there of {name}")
 
 

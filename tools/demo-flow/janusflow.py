@@ -71,7 +71,8 @@ class FlowEncoder(nn.Module):
             {"linear_1": nn.Linear(channels, width), "linear_2": nn.Linear(width, width)})
         self.in_conv = nn.Conv2d(latent, channels, 2, stride=2)
         self.mid_block = Middle(channels, width, blocks)
-        self.frequencies = MAX_PERIOD ** (-torch.arange(channels // 2) / (channels // 2))
+        frequencies = MAX_PERIOD ** (-torch.arange(channels // 2) / (channels // 2))
+        self.register_buffer("frequencies", frequencies, persistent=False)
 
     def forward(self, z, t):
         angles = (t * TIMESTEPS)[:, None] * self.frequencies

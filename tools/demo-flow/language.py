@@ -1,5 +1,7 @@
 """The text tokenizer and rows of token ids. JanusFlow's roles are plain words; Janus-Pro's are special tokens."""
 
+import functools
+
 import text
 from text import BOI, BOI_ID, BOS, BOS_ID, EOI, EOI_ID, EOS, EOS_ID, PAD, PLACEHOLDER, PLACEHOLDER_ID
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -37,6 +39,7 @@ class Encoder:
     def __init__(self, tokenizer, image_tokens):
         self.tokenizer, self.image_tokens = tokenizer, image_tokens
 
+    @functools.lru_cache(1 << 16)  # noqa: B019 - one encoder lives as long as its process
     def ids(self, sentence):
         return self.tokenizer.encode(plain(sentence), add_special_tokens=False).ids
 

@@ -4,6 +4,7 @@ A cell is 16 x 16 pixels, its latent [4, 2, 2]; a picture's is [4, 6, 6]. The de
 """
 
 import torch
+from torch import nn
 
 from world import CELLS, COLOURS, COLUMNS, KINDS, TILE_PICTURES, TILES, shape_of
 
@@ -17,7 +18,7 @@ def picture_tensor(pictures):
 
 def picture_bytes(pixels):
     """The model's pixels back to bytes, truncated as the official code does."""
-    return ((pixels + 1) / 2 * 255).clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8).numpy()
+    return ((pixels + 1) / 2 * 255).clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()
 
 
 TILES_SEEN = picture_tensor(TILE_PICTURES)
@@ -31,11 +32,29 @@ def names_of_tiles():
             "kind": torch.tensor([shape.kind if shape else len(KINDS) for _, shape in read])}
 
 
-NAMES_OF_TILES = names_of_tiles()
+NAMES = {name: int(truth.max()) + 1 for name, truth in names_of_tiles().items()}
+
+
+class Board(nn.Module):
+    """The world's constants, on the device of the model that holds them."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("tiles", TILES_SEEN, persistent=False)
+        for name, truth in names_of_tiles().items():
+            self.register_buffer(name, truth, persistent=False)
+
+    def pictures(self, tiles):
+        """Tile numbers [n, 9] to pictures [n, 3, 48, 48]."""
+        return assembled(self.tiles[tiles])
+
+    def names(self, tiles):
+        """{name: its number for every tile}."""
+        return {name: getattr(self, name)[tiles] for name in NAMES}
 
 
 def assembled(cells):
-    """Latents of cells [n, 9, c, s, s] to latents of pictures [n, c, 3 s, 3 s]."""
+    """Cells [n, 9, c, s, s] to boards [n, c, 3 s, 3 s]: of latents, or of pictures."""
     n, _, c, s, _ = cells.shape
     board = cells.view(n, ROWS, COLUMNS, c, s, s).permute(0, 3, 1, 4, 2, 5)
     return board.reshape(n, c, ROWS * s, COLUMNS * s)
@@ -44,7 +63,8 @@ def assembled(cells):
 @torch.no_grad()
 def latent_table(vae):
     """The mean latent of every tile, [tiles, c, s, s]."""
-    return vae.encode(TILES_SEEN)[0]
+    weight = vae.post_quant_conv.weight
+    return vae.encode(TILES_SEEN.to(weight.device))[0]
 
 
 def apart(latents):

@@ -57,12 +57,13 @@ class Decoder(nn.Module):
         self.embed_tokens = nn.Embedding(vocabulary, width)
         self.layers = nn.ModuleList([Layer(width, heads, intermediate) for _ in range(layers)])
         self.norm = RMSNorm(width)
-        self.frequencies = 10000.0 ** (-torch.arange(0, width // heads, 2) / (width // heads))
+        frequencies = 10000.0 ** (-torch.arange(0, width // heads, 2) / (width // heads))
+        self.register_buffer("frequencies", frequencies, persistent=False)
 
     def forward(self, x, positions, mask, tap=None):
         """Hidden states [n, length, width] after the last norm, and those after `tap` layers.
 
-        `mask [n, 1, length, length]` is true where a row's position sees a column's.
+        `mask [n, 1, length, length]` is added to the scores of attention.
         """
         angle = (positions[:, None, :, None] * self.frequencies).repeat(1, 1, 1, 2)
         angles, tapped = (angle.cos(), angle.sin()), None

@@ -10,16 +10,19 @@ A tenth of the drawings has no prompt. A row holds one prompt with several pictu
 of its own; or one picture with several questions. Every one is computed as if it stood alone.
 """
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from latents import assembled, picture_tensor
-from packing import layout
+from language import BOI_ID
+from latents import assembled
+from packing import layout, mask
 from questions import random_questions
 from scenes import random_drawing, random_pair, related_cells
-from text import BOI_ID
-from world import BACKGROUNDS, CELLS, HELD_OUT, Scene, Shape, assemble, tiles_of
+from world import BACKGROUNDS, CELLS, HELD_OUT, Scene, Shape, tiles_of
+
+UNASKED = -100
 
 
 def free_shape(rng, wanted, cell):
@@ -53,38 +56,40 @@ class Projector(nn.Sequential):
                          nn.Linear(width, seen))
 
 
-def drawings(rng, encoder, settings):
-    """Rows of (prompt ids, scenes, whether each continuation goes without the prompt), of similar length."""
-    rows = []
+def padded(rows, length, value=0):
+    return np.array([list(row) + [value] * (length - len(row)) for row in rows])
+
+
+def prompt_rows(prompts, pictures, places, alone):
+    """The arrays of rows with `pictures` latents of `places` positions behind each of the prompts (token ids)."""
+    arrays = layout([len(ids) for ids in prompts], [[places] * pictures] * len(prompts), alone)
+    ids = padded(prompts, arrays["part"].shape[1])
+    return {"ids": ids, "begin": np.array([len(ids) for ids in prompts]), **arrays}
+
+
+def drawing_data(rng, encoder, settings):
+    """A step's drawings: rows of prompts, and the tiles [pictures, 9] of their scenes."""
+    prompts, tiles, alone = [], [], []
     for _ in range(settings["prompts"]):
         drawing = random_drawing(rng)
         scenes = [another_scene(rng, drawing.wanted) for _ in range(settings["pictures_per_prompt"])]
-        alone = [rng.random() < settings["without_prompt"] for _ in scenes]
-        rows.append((encoder.drawing(drawing.prompt), scenes, alone))
-    return rows
+        prompts.append(encoder.drawing(drawing.prompt))
+        tiles += [tiles_of(scene) for scene in scenes]
+        alone.append([rng.random() < settings["without_prompt"] for _ in scenes])
+    places = 1 + len(CELLS)
+    return {"tiles": np.array(tiles), **prompt_rows(prompts, settings["pictures_per_prompt"], places, alone)}
 
 
-def padded(rows, value=0):
-    width = max(map(len, rows))
-    return torch.tensor([row + [value] * (width - len(row)) for row in rows])
-
-
-def spots(beginnings, count, length):
-    """Indices [n, count * length] of continuations of equal length behind beginnings of any."""
-    return torch.tensor(beginnings)[:, None] + torch.arange(count * length)
-
-
-def velocities(model, prompts, z, t, alone, tap=None):
+def velocities(model, rows, z, t, tap=None):
     """v(z, t | prompt) for latents [n * k, ...], k for each of n prompts; also the tapped features."""
-    n, k = len(prompts), len(z) // len(prompts)
+    n = len(rows["ids"])
     places, skip, time = model.encoded(z, t)
-    length = places.shape[1]
-    beginnings = [len(prompt) for prompt in prompts]
-    plan = layout(beginnings, [[length] * k] * n, alone)
-    x = model.words(padded([prompt + [0] * (k * length) for prompt in prompts]))
-    at = spots(beginnings, k, length)[..., None].expand(-1, -1, x.shape[-1])
+    k, length = len(z) // n, places.shape[1]
+    spots = rows["begin"][:, None] + torch.arange(k * length, device=z.device)
+    x = model.words(rows["ids"])
+    at = spots[..., None].expand(-1, -1, x.shape[-1])
     x = x.scatter(1, at, places.reshape(n, k * length, -1))
-    hidden, tapped = model.language_model.model(x, plan.positions, plan.mask, tap)
+    hidden, tapped = model.language_model.model(x, rows["positions"], mask(rows["part"], rows["alone"]), tap)
 
     def of_places(states):
         return states.gather(1, at).view(n * k, length, -1)[:, 1:]
@@ -92,51 +97,61 @@ def velocities(model, prompts, z, t, alone, tap=None):
     return model.velocity(of_places(hidden), skip, time), tapped is not None and of_places(tapped)
 
 
-def flow_losses(model, projector, rng, encoder, table, settings):
-    """The flow loss and the alignment loss of a batch of drawings."""
-    rows = drawings(rng, encoder, settings)
-    tiles = [tiles_of(scene) for _, scenes, _ in rows for scene in scenes]
-    x1 = assembled(table[torch.tensor(tiles)])
-    z0, t = torch.randn_like(x1), torch.randn(len(x1)).sigmoid()
+def flow_losses(model, projector, rows, table, pictures, block):
+    """The flow loss and the alignment loss of drawings with latents `table[tiles]` and pictures `pictures(tiles)`."""
+    x1 = assembled(table[rows["tiles"]])
+    z0, t = torch.randn_like(x1), torch.randn(len(x1), device=x1.device).sigmoid()
     part = t[:, None, None, None]
-    v, features = velocities(model, [ids for ids, *_ in rows], part * x1 + (1 - part) * z0, t,
-                             [alone for *_, alone in rows], settings["align_block"])
+    v, features = velocities(model, rows, part * x1 + (1 - part) * z0, t, block)
     with torch.no_grad():
-        seen = model.tower(picture_tensor(assemble(tiles)))
+        seen = model.tower(pictures(rows["tiles"]))
     align = 1 - F.cosine_similarity(projector(features), seen, dim=-1).mean()
     return (v - (x1 - z0)).square().mean(), align
 
 
-def answer_rows(rng, encoder, settings):
-    """Rows of questions about one picture each."""
-    return [random_questions(rng, settings["questions"]) for _ in range(settings["pictures"])]
-
-
-def with_pictures(model, ids, scenes):
-    """Embeddings of rows; what is seen takes the place of the begin-of-image token and of the placeholders."""
-    seen = model.seen(picture_tensor(assemble([tiles_of(scene) for scene in scenes])))
-    at = ids[0].tolist().index(BOI_ID)
-    x = model.words(ids)
-    return torch.cat([x[:, :at], seen, x[:, at + seen.shape[1]:]], dim=1)
-
-
-def answer_loss(model, rng, encoder, settings):
-    """The answer loss of a batch of pictures, and the share of answer tokens that are right."""
-    rows = answer_rows(rng, encoder, settings)
+def question_rows(encoder, groups):
+    """The arrays of rows of questions about one picture each, with their answers as labels where they are known."""
     start, ids, labels, lengths = encoder.picture(), [], [], []
-    for questions in rows:
-        row, label, length = list(start), [-100] * len(start), []
-        for question in questions:
-            asked, answer = encoder.asked(question.text), encoder.answer(question.answer)
+    for questions in groups:
+        row, label, length = list(start), [UNASKED] * len(start), []
+        for asked, answer in questions:
             row += asked + answer
-            label += [-100] * len(asked) + answer
+            label += [UNASKED] * len(asked) + answer
             length.append(len(asked) + len(answer))
         for whole, one in zip((ids, labels, lengths), (row, label, length)):
             whole.append(one)
-    plan = layout([len(start)] * len(rows), lengths)
-    x = with_pictures(model, padded(ids), [questions[0].scene for questions in rows])
-    hidden, _ = model.language_model.model(x, plan.positions, plan.mask)
-    labels = padded(labels, -100)[:, 1:]
-    wanted = labels != -100
-    logits, truth = model.language_model.lm_head(hidden[:, :-1][wanted]), labels[wanted]
-    return F.cross_entropy(logits, truth), (logits.argmax(-1) == truth).float().mean()
+    arrays = layout([len(start)] * len(groups), lengths)
+    length = arrays["part"].shape[1]
+    return {"ids": padded(ids, length), "labels": padded(labels, length, UNASKED), **arrays}
+
+
+def answer_data(rng, encoder, config):
+    """A step's pictures with their questions."""
+    settings, shares = config["stage2_flow"], config["questions"]
+    groups = [random_questions(rng, settings["questions"], shares, related=rng.random() < settings["related"])
+              for _ in range(settings["pictures"])]
+    rows = [[(encoder.asked(q.text), encoder.answer(q.answer)) for q in questions] for questions in groups]
+    tiles = np.array([tiles_of(questions[0].scene) for questions in groups])
+    return {"tiles": tiles, **question_rows(encoder, rows)}
+
+
+def read(model, rows, pictures, at):
+    """Hidden states of rows of questions. What is seen takes the place of the begin-of-image token, which is at `at`,
+    and of the placeholders."""
+    seen, x = model.seen(pictures(rows["tiles"])), model.words(rows["ids"])
+    x = torch.cat([x[:, :at], seen, x[:, at + seen.shape[1]:]], dim=1)
+    return model.language_model.model(x, rows["positions"], mask(rows["part"], rows["alone"]))[0]
+
+
+def answer_loss(model, rows, pictures, at):
+    """The answer loss of a batch of pictures, and the share of answer tokens that are right."""
+    hidden = read(model, rows, pictures, at)
+    logits, labels = model.language_model.lm_head(hidden[:, :-1]).flatten(0, 1), rows["labels"][:, 1:].flatten()
+    wanted = labels != UNASKED
+    right = ((logits.argmax(-1) == labels) & wanted).sum() / wanted.sum()
+    return F.cross_entropy(logits, labels, ignore_index=UNASKED), right
+
+
+def place_of_picture(encoder):
+    """Where the begin-of-image token is in rows of questions."""
+    return encoder.picture().index(BOI_ID)

@@ -9,19 +9,20 @@ from torch import nn
 
 import language
 from janusflow import build
-from latents import scaling_factor
-from loop import Stage
-from rows import Projector, answer_loss, flow_losses
+from latents import Board, scaling_factor
+from loop import Stage, load
+from rows import Projector, answer_data, answer_loss, drawing_data, flow_losses, place_of_picture
 from sampling import answer_scores, drawing_scores
 from scenes import random_drawing
 from world import CELLS, tiles_of
 
 
 class Trained(nn.Module):
-    def __init__(self, config):
+    def __init__(self, config, table):
         super().__init__()
-        self.janus = build(config)
+        self.janus, self.board = build(config), Board()
         self.projector = Projector(config["language"]["width"], config["vision"]["width"])
+        self.register_buffer("table", table, persistent=False)
 
 
 def tokenizer_for(config, work):
@@ -34,42 +35,47 @@ def tokenizer_for(config, work):
 
 def scaled_latents(work):
     """The latents of all tiles as the flow sees them, and the scaling factor that did it."""
-    table = torch.load(Path(work) / "latents.pt", weights_only=False)["table"]
+    table = load(Path(work) / "latents.pt")["table"]
     rng = random.Random(5)
     tiles = torch.tensor([tiles_of(random_drawing(rng).scene) for _ in range(1000)])
     factor = scaling_factor(table, tiles)
     return factor * table, factor
 
 
-def parts(trained, encoder, table, settings):
-    """The loss in equal parts, each with drawings or with questions."""
-    model, count = trained.janus, settings["parts"]
-
-    def drawing(rng):
-        flow, align = flow_losses(model, trained.projector, rng, encoder, table, settings)
-        return (flow + settings["align_weight"] * align) / count, {"flow": flow, "align": align}
-
-    def answering(rng):
-        answer, right = answer_loss(model, rng, encoder, settings)
-        return settings["answer_weight"] * answer / count, {"answer": answer, "tokens_right": right}
-
-    return [drawing, answering] * count
+def named(data, prefix):
+    return {f"{prefix}.{name}": value for name, value in data.items()}
 
 
-def make(config, work):
-    trained, settings = Trained(config), config["stage2_flow"]
-    before = torch.load(Path(work) / "stage0_vision.done.pt", weights_only=False)["model"]
-    tower = {name.removeprefix("tower."): value for name, value in before.items() if name.startswith("tower.")}
-    trained.janus.tower.load_state_dict(tower)
-    encoder, (table, _) = language.Encoder(tokenizer_for(config, work), len(CELLS)), scaled_latents(work)
+def those(data, prefix):
+    return {name.removeprefix(f"{prefix}."): value for name, value in data.items() if name.startswith(f"{prefix}.")}
+
+
+def make(config, options):
+    settings, (table, _) = config["stage2_flow"], scaled_latents(options.work)
+    trained = Trained(config, table)
+    before = load(Path(options.work) / "stage0_vision.done.pt")["model"]
+    trained.janus.tower.load_state_dict(those(before, "tower"))
+    encoder = language.Encoder(tokenizer_for(config, options.work), len(CELLS))
+    place = place_of_picture(encoder)
+
+    def data(rng):
+        return {**named(drawing_data(rng, encoder, settings), "drawing"),
+                **named(answer_data(rng, encoder, config), "answer")}
+
+    def loss(data):
+        model, pictures = trained.janus, trained.board.pictures
+        flow, align = flow_losses(
+            model, trained.projector, those(data, "drawing"), trained.table, pictures, settings["align_block"])
+        answer, right = answer_loss(model, those(data, "answer"), pictures, place)
+        total = flow + settings["answer_weight"] * answer + settings["align_weight"] * align
+        return total, {"flow": flow, "align": align, "answer": answer, "tokens_right": right}
 
     def evaluate(average):
-        model = average.janus
-        return {**drawing_scores(model, encoder, table, **config["sampling"]), **answer_scores(model, encoder)}
+        return {**drawing_scores(average.janus, encoder, average.table, **config["sampling"]),
+                **answer_scores(average.janus, encoder, average.board)}
 
     seeing = list(trained.janus.tower.parameters())
     known = set(map(id, seeing))
     others = [p for p in trained.parameters() if id(p) not in known]
     groups = [(others, 1.0), (seeing, settings["vision_share"])]
-    loss = parts(trained, encoder, table, settings)
-    return Stage("stage2_flow", config, trained, groups, loss, evaluate, "drawing", work)
+    return Stage("stage2_flow", config, trained, groups, data, loss, evaluate, "drawing", options)

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use clap::ValueEnum;
 use janus_convert::{ConvertOptions, FINGERPRINT, Stage, Target, convert_with_progress};
+use janus_demo::Checkpoint;
 use janus_runtime::manifest::{Activations, DType, Operators};
 use janus_runtime::{ExecutionProvider, Manifest};
 use sha2::{Digest, Sha256};
@@ -52,7 +53,12 @@ impl From<Dtype> for DType {
     }
 }
 
+/// The folder of a checkpoint that its VAE is looked for in.
+const VAE: &str = "vae";
+
 /// Converts with a progress bar. Ctrl-C stops it and leaves nothing.
+///
+/// Where no VAE is named, it is that in the folder `vae` of the checkpoint, if there is one.
 pub(crate) fn convert(
     checkpoint: &Path,
     out: &Path,
@@ -61,7 +67,12 @@ pub(crate) fn convert(
 ) -> Result<Manifest, janus_convert::Error> {
     let _steps = interrupt::steps();
     let mut bar = Progress::bytes("reading", context);
-    convert_with_progress(checkpoint, out, options, &mut |progress| {
+    let own = || Some(checkpoint.join(VAE)).filter(|folder| folder.is_dir());
+    let options = ConvertOptions {
+        vae: options.vae.clone().or_else(own),
+        ..options.clone()
+    };
+    convert_with_progress(checkpoint, out, &options, &mut |progress| {
         bar.set(progress.done, progress.total);
         match progress.stage {
             Stage::Hashing => bar.describe("reading"),
@@ -74,15 +85,15 @@ pub(crate) fn convert(
     })
 }
 
-/// The embedded demo model, converted when it is first used.
-pub(crate) fn of_demo(context: &Context) -> anyhow::Result<PathBuf> {
+/// A checkpoint that is part of the program, converted when it is first used.
+pub(crate) fn of_embedded(embedded: Checkpoint, context: &Context) -> anyhow::Result<PathBuf> {
     let options = options(context);
     let key = format!(
         "{FINGERPRINT} {}{}",
         options.recipe.dtype(),
         suffix(&options)
     );
-    let exported = janus_demo::ensure_exported(&folder(context)?, &key, |checkpoint, out| {
+    let exported = embedded.ensure_exported(&folder(context)?, &key, |checkpoint, out| {
         convert(checkpoint, out, &options, context).map(|_| ())
     });
     Ok(exported?)
@@ -173,15 +184,20 @@ fn export_name(checkpoint: &Path, dtype: DType) -> Result<String, Failure> {
     Ok(format!("{name}-{dtype}-{key}"))
 }
 
-/// Name, length and time of change of every file of a checkpoint, in order.
-fn files(checkpoint: &Path) -> io::Result<Vec<(std::ffi::OsString, u64, SystemTime)>> {
+/// Path, length and time of change of every file of a checkpoint and of its VAE's folder, in order.
+fn files(checkpoint: &Path) -> io::Result<Vec<(PathBuf, u64, SystemTime)>> {
+    let mut entries: Vec<_> = fs::read_dir(checkpoint)?.collect();
+    let vae = checkpoint.join(VAE);
+    if vae.is_dir() {
+        entries.extend(fs::read_dir(vae)?);
+    }
     let mut files = Vec::new();
-    for entry in fs::read_dir(checkpoint)? {
+    for entry in entries {
         let entry = entry?;
         // Links are followed: a hub's cache is made of them.
         let metadata = fs::metadata(entry.path())?;
         if metadata.is_file() {
-            files.push((entry.file_name(), metadata.len(), metadata.modified()?));
+            files.push((entry.path(), metadata.len(), metadata.modified()?));
         }
     }
     files.sort();
@@ -219,7 +235,11 @@ mod tests {
         assert_eq!(first, name(DType::Fp32));
         assert_ne!(first, name(DType::Fp16));
         fs::write(checkpoint.join("config.json"), "{ }").unwrap();
-        assert_ne!(first, name(DType::Fp32));
+        let second = name(DType::Fp32);
+        assert_ne!(first, second);
+        fs::create_dir(checkpoint.join(VAE)).unwrap();
+        fs::write(checkpoint.join(VAE).join("config.json"), "{}").unwrap();
+        assert_ne!(second, name(DType::Fp32));
     }
 
     #[test]

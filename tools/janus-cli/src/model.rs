@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use janus_demo::Checkpoint;
 use janus_pipeline::Janus;
 use janus_runtime::ModelDir;
 use janus_runtime::manifest::{DType, MANIFEST};
@@ -10,9 +11,6 @@ use crate::context::Context;
 use crate::export;
 use crate::failure::Failure;
 use crate::progress::Progress;
-
-/// What the embedded demo model is called.
-const DEMO: &str = "janus-demo";
 
 /// An exported model, and what it is called.
 pub(crate) struct Model {
@@ -26,10 +24,19 @@ impl Model {
     /// Opens what `path` names: an exported directory, a checkpoint, which is converted into the
     /// cache when it is first used, or nothing, which means the embedded demo model.
     pub(crate) fn open(path: Option<&Path>, context: &Context) -> anyhow::Result<Self> {
-        let (name, dir) = match path {
-            None => (DEMO.to_owned(), export::of_demo(context)?),
-            Some(path) => (name(path), exported(path, context)?),
-        };
+        match path {
+            None => Self::embedded(Checkpoint::PRO, context),
+            Some(path) => Self::of(name(path), exported(path, context)?, context),
+        }
+    }
+
+    /// Opens a model that is part of the program.
+    pub(crate) fn embedded(embedded: Checkpoint, context: &Context) -> anyhow::Result<Self> {
+        let dir = export::of_embedded(embedded, context)?;
+        Self::of(embedded.name.to_owned(), dir, context)
+    }
+
+    fn of(name: String, dir: PathBuf, context: &Context) -> anyhow::Result<Self> {
         let dir = ModelDir::open(dir)?;
         expect_precision(&name, &dir, context)?;
         context.remark(format!("model: {}", dir.path().display()));

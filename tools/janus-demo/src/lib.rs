@@ -1,7 +1,7 @@
 //! The demo model and its world.
 //!
 //! A small Janus of our own draws and understands pictures of a few coloured shapes. Its checkpoint
-//! is part of the program ([`ensure_exported`]). Its world is so small that what a picture should
+//! is part of the program ([`Checkpoint`]). Its world is so small that what a picture should
 //! show, and what the answer to a question is, can be decided exactly: so a model can be examined,
 //! this one or any other.
 //!
@@ -62,7 +62,7 @@ mod world;
 
 pub use contact_sheet::{ContactSheet, Frame};
 pub use dice::Dice;
-pub use embedded::{CHECKPOINT, content_hash, ensure_exported, write_checkpoint};
+pub use embedded::Checkpoint;
 pub use error::{AnyError, Error, Result};
 pub use exam::{ExamOptions, Examination, Progress, Sample, Section};
 pub use examinee::{DrawRequest, Examinee};

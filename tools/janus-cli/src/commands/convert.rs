@@ -47,7 +47,8 @@ pub(crate) struct Args {
     /// exports in OUT, one directory each, which share what is equal [default: cpu]
     #[arg(long, value_name = "TARGETS", value_delimiter = ',', value_parser = Target::from_str)]
     target: Vec<Target>,
-    /// Directory of the SDXL VAE, which a JanusFlow checkpoint needs
+    /// Directory of the SDXL VAE, which a JanusFlow checkpoint needs [default: CHECKPOINT/vae, where
+    /// that is there]
     #[arg(long, value_name = "DIR")]
     vae: Option<PathBuf>,
     /// Which model it is, where the files do not tell: it decides how turns are spelled

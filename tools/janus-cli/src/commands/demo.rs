@@ -2,11 +2,14 @@
 
 use std::time::Instant;
 
+use clap::ValueEnum;
 use image::RgbImage;
 use janus_demo::{
-    Category, ContactSheet, Dice, DrawingTask, Frame, Question, Reading, Split, Topic, render,
+    Category, Checkpoint, ContactSheet, Dice, DrawingTask, Frame, Question, Reading, Split, Topic,
+    render,
 };
 use janus_pipeline::{Janus, Prompt, Result, TextParams};
+use janus_runtime::manifest::DrawingConfig;
 
 use crate::context::Context;
 use crate::files::Pattern;
@@ -16,6 +19,7 @@ use crate::{interrupt, output};
 const EXAMPLES: &str = "\
 Examples:
   janus demo
+  janus demo --model flow
   janus demo --seed 7 --out other.png";
 
 /// What is drawn.
@@ -47,6 +51,24 @@ const COLUMNS: usize = 4;
 /// Tokens of an answer at most; a caption of four shapes takes about forty.
 const MAX_TOKENS: usize = 96;
 
+/// The models that are part of the program.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Embedded {
+    /// Draws token by token, as Janus-Pro does
+    Pro,
+    /// Draws by rectified flow, as JanusFlow does
+    Flow,
+}
+
+impl From<Embedded> for Checkpoint {
+    fn from(model: Embedded) -> Self {
+        match model {
+            Embedded::Pro => Self::PRO,
+            Embedded::Flow => Self::FLOW,
+        }
+    }
+}
+
 /// Draw and answer with the embedded demo model; writes a contact sheet
 ///
 /// Draws prompts of every category, asks the model what it sees in its own pictures, and asks about
@@ -55,6 +77,9 @@ const MAX_TOKENS: usize = 96;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
+    /// Which of the embedded models
+    #[arg(long, short, value_enum, default_value_t = Embedded::Pro)]
+    model: Embedded,
     /// The contact sheet to write [default: janus-demo.png, or with -2, -3 … where that is there
     /// already]
     #[arg(long, short, value_name = "FILE", verbatim_doc_comment)]
@@ -73,7 +98,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         Some(name) => Pattern::named(name, 1, args.force)?,
         None => Pattern::free("janus-demo", 1)?,
     };
-    let mut janus = Model::open(None, context)?.janus(context)?;
+    let mut janus = Model::embedded(args.model.into(), context)?.janus(context)?;
     let mut sheet = ContactSheet::new();
     draw(&mut janus, args.seed, &mut sheet)?;
     ask(&mut janus, args.seed, &mut sheet)?;
@@ -90,8 +115,7 @@ fn draw(janus: &mut Janus, seed: u64, sheet: &mut ContactSheet) -> anyhow::Resul
         interrupt::check()?;
         let mut dice = Dice::new(seed, i);
         let task = DrawingTask::sample(&mut dice, category, Split::Trained);
-        let params = janus.image_params(dice.bits());
-        let picture = janus.generate_images(&task.prompt, &params)?.swap_remove(0);
+        let picture = picture(janus, &task.prompt, dice.bits())?;
         let verdict = task.wanted.check(&Reading::of(&picture));
         let (frame, remark) = match verdict {
             Ok(()) => (Frame::Right, String::new()),
@@ -102,6 +126,18 @@ fn draw(janus: &mut Janus, seed: u64, sheet: &mut ContactSheet) -> anyhow::Resul
         sheet.add(&picture, &task.prompt, frame);
     }
     Ok(())
+}
+
+/// A picture of a prompt, with the settings that the model is meant to be used with.
+fn picture(janus: &mut Janus, prompt: &str, seed: u64) -> Result<RgbImage> {
+    let mut pictures = match janus.manifest().drawing {
+        DrawingConfig::Tokens(_) => janus.generate_images(prompt, &janus.image_params(seed))?,
+        DrawingConfig::Flow(_) => {
+            let params = janus.flow_params(seed)?;
+            janus.generate_flow_images(prompt, &params)?
+        }
+    };
+    Ok(pictures.swap_remove(0))
 }
 
 /// Asks about scenes where the true answer is known.

@@ -6,7 +6,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use janus_demo::{Category, Dice, DrawingTask, Question, Split, Topic, Word, render};
+use janus_demo::{Category, Checkpoint, Dice, DrawingTask, Question, Split, Topic, Word, render};
 use janus_runtime::{ExecutionProvider, ModelDir, SessionOptions};
 use janus_validate::{
     BisectReport, Error, Material, PrecisionOptions, PrecisionReport, Report, Shown,
@@ -335,7 +335,7 @@ fn is_demo(model: &ModelDir) -> bool {
     let files = &model.manifest().source.files;
     !files.is_empty()
         && files.iter().all(|(name, entry)| {
-            let embedded = janus_demo::CHECKPOINT.iter().find(|(own, _)| own == name);
+            let embedded = Checkpoint::PRO.files.iter().find(|(own, _)| own == name);
             embedded.is_some_and(|(_, content)| hexadecimal(content) == entry.sha256)
         })
 }

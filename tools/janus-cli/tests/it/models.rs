@@ -10,7 +10,7 @@ fn with_checkpoint() -> (Folder, tempfile::TempDir) {
     let cache = tempfile::tempdir().unwrap();
     let folder = Folder::with_cache(cache.path());
     fs::create_dir(folder.path("my-janus")).unwrap();
-    for (name, content) in janus_demo::CHECKPOINT {
+    for (name, content) in janus_demo::Checkpoint::PRO.files {
         fs::write(folder.path("my-janus").join(name), content).unwrap();
     }
     (folder, cache)

@@ -20,6 +20,22 @@ fn the_demo_writes_its_sheet() {
     folder.refused(["demo", "--out", "janus-demo.png"], 5, "exists");
 }
 
+/// The small JanusFlow draws what it was asked for and knows what it sees.
+#[test]
+fn the_demo_draws_by_rectified_flow() {
+    let folder = Folder::new();
+    let told = folder.said(["demo", "--model", "flow", "--out", "flow.png"]);
+    assert!(told.ends_with("\nflow.png\n"), "{told}");
+    let sheet = image::open(folder.path("flow.png")).unwrap();
+    assert!(sheet.width() > 800 && sheet.height() > 800);
+    let (drawn, asked) = told.split_once("asked about scenes").unwrap();
+    // A drawing that is wrong says so behind its prompt, an answer behind itself.
+    let wrong = |lines: &str| lines.lines().filter(|line| line.ends_with(')')).count();
+    assert!(wrong(drawn) <= 3, "{drawn}");
+    assert_eq!(wrong(asked), 0, "{asked}");
+    folder.refused(["demo", "--model", "vq"], 2, "flow");
+}
+
 #[test]
 fn an_examination_is_told_as_a_table_and_as_json() {
     let folder = Folder::new();

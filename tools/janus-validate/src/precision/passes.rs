@@ -110,7 +110,9 @@ impl Followed {
                 Task::TextWithPicture => (Head::TextWithPicture, None),
                 Task::Image { guidance } => (Head::ImageConditional, Some(guidance)),
             };
-            let limits = guidance.is_none_or(|it| it == own_guidance).then_some(limits);
+            let limits = guidance
+                .is_none_or(|it| it == own_guidance)
+                .then_some(limits);
             let divergence = Divergence::of(&positions.head);
             rows.push(DistributionRow::new(head, guidance, divergence, limits));
             if task.is_guided() {
