@@ -365,7 +365,7 @@ fn a_precision_is_compared_with_another() {
         "{told}"
     );
     assert!(
-        told.ends_with("14 of 14 within the limits of fp16\n"),
+        told.ends_with("12 of 12 within the limits of fp16\n"),
         "{told}"
     );
     let json = folder.json(words(&format!("{line} --json")));

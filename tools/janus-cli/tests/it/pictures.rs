@@ -136,7 +136,7 @@ fn previews_are_pictures_so_far() {
         let history: Value = serde_json::from_str(&texts.last().unwrap().1).unwrap();
         let tokens = history["tokens"].as_array().unwrap().len();
         assert!(tokens.is_multiple_of(4) && tokens > 0);
-        assert!(preview.ends_with(&format!("-{tokens}.png")), "{preview}");
+        assert!(preview.ends_with(&format!("-{tokens:02}.png")), "{preview}");
     }
 }
 

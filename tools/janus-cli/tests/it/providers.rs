@@ -54,8 +54,12 @@ fn openvino_draws_and_answers_as_the_cpu_does() {
     let draw = ["image", "a red circle", "--out", "it.png"];
     folder.said(draw.iter().chain(&on));
     folder.said(["image", "a red circle", "--out", "cpu.png"]);
-    let read = |name: &str| std::fs::read(folder.path(name)).unwrap();
-    assert_eq!(read("it.png"), read("cpu.png"));
+    // The same tokens; a pixel between two levels may be rounded to either.
+    let [it, cpu] = ["it.png", "cpu.png"].map(|name| folder.path(name));
+    assert_eq!(texts(&it), texts(&cpu));
+    let [it, cpu] = [it, cpu].map(|path| image::open(path).unwrap().to_rgb8().into_raw());
+    assert_eq!(it.len(), cpu.len());
+    assert!(it.iter().zip(&cpu).all(|(a, b)| a.abs_diff(*b) <= 1));
 
     let ask = ["text", "--image", "cpu.png", "what colour is the circle?"];
     let answer = folder.said(ask.iter().chain(&on));
