@@ -12,6 +12,9 @@ use crate::kv_cache::KvCache;
 /// What hides a position: e^−30000 is zero, and 16-bit floats can hold it.
 const HIDDEN: f32 = -3e4;
 
+/// Why the elements of the cache are at hand.
+const HOST_CACHE: &str = "the cache of graphs of fixed size is the host's";
+
 /// Whether a model has fixed sizes.
 pub(crate) fn is_fixed(model: &ModelDir) -> bool {
     model.manifest().converter.operators == Operators::Standard
@@ -160,7 +163,8 @@ impl KvCache {
         let length = shape.1 * shape.2 * shape.3;
         (0..self.residents.len())
             .map(|tensor| {
-                let elements = &self.residents.elements(tensor)[row * length..][..length];
+                let elements = self.residents.elements(tensor).expect(HOST_CACHE);
+                let elements = &elements[row * length..][..length];
                 let view = ArrayView4::from_shape(shape, elements).expect("elements of the shape");
                 (self.residents.input(tensor), view)
             })
@@ -188,7 +192,7 @@ impl KvCache {
                     tensor: name.to_owned(),
                 });
             };
-            let elements = self.residents.elements_mut(tensor);
+            let elements = self.residents.elements_mut(tensor).expect(HOST_CACHE);
             for (head, new) in new.index_axis(Axis(0), 0).outer_iter().enumerate() {
                 let start = ((row * kv_heads + head) * capacity + past) * width;
                 let places = elements[start..start + count * width].iter_mut();

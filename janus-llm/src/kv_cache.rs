@@ -1,7 +1,9 @@
 //! Keys and values of every position that the transformer has seen.
 
-use janus_runtime::manifest::LanguageConfig;
-use janus_runtime::{Binding, Graph, GraphKind, Resident, Residents, tensors};
+use janus_runtime::manifest::{ElementType, LanguageConfig, Manifest};
+use janus_runtime::{
+    Binding, ExecutionProvider, Graph, GraphKind, Resident, Residents, Span, tensors,
+};
 
 use crate::error::{Error, Result};
 
@@ -21,9 +23,41 @@ pub struct KvCache {
     pub(crate) head_dim: usize,
 }
 
+/// What the elements of a cache are, and where they lie.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Storage {
+    pub(crate) dtype: ElementType,
+    pub(crate) provider: ExecutionProvider,
+}
+
+impl Storage {
+    /// What the graphs of a transformer read and write in place.
+    pub(crate) fn of(manifest: &Manifest, provider: ExecutionProvider) -> Self {
+        let name = tensors::past_key(0);
+        let entry = manifest.graphs.get(&GraphKind::LanguageModel);
+        let mut inputs = entry.into_iter().flat_map(|entry| &entry.inputs);
+        let past = inputs.find(|spec| spec.name == name);
+        Self {
+            dtype: past.map_or(ElementType::F32, |spec| spec.dtype),
+            provider,
+        }
+    }
+
+    /// 32-bit floats of the host.
+    pub(crate) const HOST: Self = Self {
+        dtype: ElementType::F32,
+        provider: ExecutionProvider::Cpu,
+    };
+}
+
 impl KvCache {
     /// Allocates an empty cache of `rows` sequences of up to `capacity` positions.
-    pub(crate) fn new(config: &LanguageConfig, rows: usize, capacity: usize) -> Result<Self> {
+    pub(crate) fn new(
+        config: &LanguageConfig,
+        storage: Storage,
+        rows: usize,
+        capacity: usize,
+    ) -> Result<Self> {
         let context_length = config.context_length;
         if rows == 0 || capacity == 0 || capacity > context_length {
             return Err(Error::CacheSize {
@@ -47,7 +81,7 @@ impl KvCache {
             })
             .collect();
         Ok(Self {
-            residents: Residents::new(residents)?,
+            residents: Residents::new(residents, storage.dtype, storage.provider)?,
             bindings: Vec::new(),
             lengths: vec![0; rows],
             capacity,
@@ -132,16 +166,13 @@ impl KvCache {
             });
         }
         let (kv_heads, head_dim, capacity) = (self.kv_heads, self.head_dim, self.capacity);
-        for tensor in 0..self.residents.len() {
-            let source = from.residents.elements(tensor);
-            let target = self.residents.elements_mut(tensor);
-            for head in 0..kv_heads {
-                let read = (from_row * kv_heads + head) * from.capacity * head_dim;
-                let write = (row * kv_heads + head) * capacity * head_dim;
-                target[write..write + length * head_dim]
-                    .copy_from_slice(&source[read..read + length * head_dim]);
-            }
-        }
+        let head = |head| Span {
+            from: (from_row * kv_heads + head) * from.capacity * head_dim,
+            to: (row * kv_heads + head) * capacity * head_dim,
+            length: length * head_dim,
+        };
+        let spans: Vec<_> = (0..kv_heads).map(head).collect();
+        self.residents.copy(&from.residents, &spans)?;
         self.lengths[row] = length;
         Ok(())
     }

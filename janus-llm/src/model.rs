@@ -10,7 +10,7 @@ use ndarray::{Array1, Array2, ArrayD, Dimension, Ix3, arr0};
 use crate::embeddings::{Embeddings, HiddenStates};
 use crate::error::{Error, Result};
 use crate::fixed;
-use crate::kv_cache::KvCache;
+use crate::kv_cache::{KvCache, Storage};
 use crate::logits::Logits;
 use crate::prefill::MANY;
 use crate::prefix::Prefixes;
@@ -43,15 +43,18 @@ use crate::prefix::Prefixes;
 #[derive(Debug)]
 pub struct LanguageModel {
     decoder: LazyGraph,
-    prefill: Option<LazyGraph>,
+    pub(crate) prefill: Option<LazyGraph>,
     embed_tokens: LazyGraph,
     lm_head: LazyGraph,
     image: Option<ImageVocabulary>,
     config: LanguageConfig,
     /// Whether the graphs of the transformer are for one row and so many positions.
     fixed: bool,
+    storage: Storage,
+    /// Whether `prefill` takes several rows.
+    wide: bool,
     pub(crate) prefixes: Prefixes,
-    /// New positions of a prompt from which on `prefill` runs it.
+    /// Positions of a prompt from which on `prefill` runs it.
     pub(crate) many: usize,
 }
 
@@ -75,6 +78,11 @@ impl LanguageModel {
             }),
             DrawingConfig::Flow(_) => None,
         };
+        let fixed = fixed::is_fixed(model);
+        let storage = match fixed {
+            true => Storage::HOST,
+            false => Storage::of(model.manifest(), options.provider),
+        };
         Ok(Self {
             decoder: lazy(GraphKind::LanguageModel)?,
             prefill: lazy(GraphKind::Prefill).ok(),
@@ -82,7 +90,9 @@ impl LanguageModel {
             lm_head: lazy(GraphKind::LmHead)?,
             image,
             config: model.manifest().language.clone(),
-            fixed: fixed::is_fixed(model),
+            fixed,
+            storage,
+            wide: model.manifest().has_wide_form(),
             prefixes: Prefixes::default(),
             many: MANY,
         })
@@ -126,8 +136,8 @@ impl LanguageModel {
         let context_length = self.config.context_length;
         match self.fixed && (1..=context_length).contains(&capacity) {
             // Its graphs read caches of one size.
-            true => KvCache::new(&self.config, rows, context_length),
-            false => KvCache::new(&self.config, rows, capacity),
+            true => KvCache::new(&self.config, self.storage, rows, context_length),
+            false => KvCache::new(&self.config, self.storage, rows, capacity),
         }
     }
 
@@ -237,15 +247,28 @@ impl LanguageModel {
         self.extend(many, embeds, &starts, cache)
     }
 
-    /// As [`LanguageModel::forward`] for a single row, by the graph for many positions if the
-    /// export has one.
-    pub(crate) fn forward_many(
+    /// As [`LanguageModel::forward`], by the transformer's form for many positions if the export has
+    /// one (see [`LanguageModel::has_wide_form`]).
+    ///
+    /// What comes of a row does not depend on the other rows in either form, but is not the same in
+    /// both: a sequence should stay with one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`LanguageModel::forward`].
+    pub fn forward_wide(
         &mut self,
         embeds: &Embeddings,
         cache: &mut KvCache,
     ) -> Result<HiddenStates> {
         let starts = cache.lengths.clone();
         self.extend(true, embeds, &starts, cache)
+    }
+
+    /// Whether the transformer has a second form for many positions or rows at once: integers with a
+    /// scale per row, as exports in 8 and 4 bits have it. It is faster from about four rows on.
+    pub fn has_wide_form(&self) -> bool {
+        self.wide
     }
 
     /// Scores of the next text token for each row of `hidden [rows, hidden]`.

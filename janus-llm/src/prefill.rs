@@ -9,7 +9,7 @@ use crate::prefix::Prefixes;
 /// Positions of a piece at most: some seconds of work for a small machine, and enough that the
 /// weights, which every piece reads again, do not count.
 const PIECE: usize = 256;
-/// Prompts with so many new positions go through the export's graph for many positions, if it has
+/// Prompts with so many positions go through the export's graph for many positions, if it has
 /// one. It pays from fewer on, but then has to be opened, and its weights to be kept, beside the
 /// decoder's: prompts with pictures are longer, prompts of words alone are not.
 pub(crate) const MANY: usize = 256;
@@ -85,10 +85,10 @@ impl LanguageModel {
     /// is in the cache at once.
     pub fn prefill(&mut self, prompt: Embeddings) -> Result<Prefill> {
         let mut cache = self.new_cache(1, prompt.positions().max(1))?;
-        if let Some((known, shared)) = self.prefixes.longest(&prompt) {
+        let many = self.prefill.is_some() && prompt.positions() >= self.many;
+        if let Some((known, shared)) = self.prefixes.longest(&prompt, many) {
             cache.copy_positions(0, known, 0, shared)?;
         }
-        let many = prompt.positions() - cache.lengths()[0] >= self.many;
         Ok(Prefill {
             prompt,
             cache,
@@ -96,7 +96,7 @@ impl LanguageModel {
         })
     }
 
-    /// From how many new positions on prompts go through the export's graph for many positions, if
+    /// From how many positions on prompts go through the export's graph for many positions, if
     /// it has one; 256 unless told.
     pub fn set_prefill_threshold(&mut self, positions: usize) {
         self.many = positions;
@@ -116,13 +116,14 @@ impl LanguageModel {
         let (done, total) = (prefill.done(), prefill.total());
         let embeds = prefill.prompt.slice(done..done + piece);
         match prefill.many {
-            true => self.forward_many(&embeds, &mut prefill.cache)?,
+            true => self.forward_wide(&embeds, &mut prefill.cache)?,
             false => self.forward(&embeds, &mut prefill.cache)?,
         };
         if prefill.is_complete() && Prefixes::has_room_for(total) {
             let mut copy = self.new_cache(1, total)?;
             copy.copy_row(0, &prefill.cache, 0)?;
-            self.prefixes.remember(prefill.prompt.clone(), copy);
+            self.prefixes
+                .remember(prefill.prompt.clone(), copy, prefill.many);
         }
         Ok(())
     }

@@ -14,21 +14,35 @@ const POSITIONS: usize = 1024;
 /// Recent prompts with their keys and values, the most recent first.
 #[derive(Debug, Default)]
 pub(crate) struct Prefixes {
-    prompts: VecDeque<(Embeddings, KvCache)>,
+    prompts: VecDeque<Known>,
+}
+
+/// A prompt that has been run.
+#[derive(Debug)]
+struct Known {
+    prompt: Embeddings,
+    cache: KvCache,
+    /// Whether the transformer's form for many positions ran it. The forms round differently: what
+    /// comes of a prompt should not depend on who else asked what before.
+    many: bool,
 }
 
 impl Prefixes {
-    /// The remembered prompt that shares the most first positions with `prompt`, and how many.
-    pub(crate) fn longest(&mut self, prompt: &Embeddings) -> Option<(&KvCache, usize)> {
-        let shared = self.prompts.iter().map(|(known, _)| shared(known, prompt));
+    /// The prompt remembered from this form of the transformer that shares the most first positions
+    /// with `prompt`, and how many.
+    pub(crate) fn longest(&mut self, prompt: &Embeddings, many: bool) -> Option<(&KvCache, usize)> {
+        let shared = self.prompts.iter().map(|known| match known.many == many {
+            true => shared(&known.prompt, prompt),
+            false => 0,
+        });
         let (place, shared) = shared.enumerate().max_by_key(|(_, shared)| *shared)?;
         if shared == 0 {
             return None;
         }
         let found = self.prompts.remove(place)?;
         self.prompts.push_front(found);
-        let (_, cache) = self.prompts.front()?;
-        Some((cache, shared))
+        let known = self.prompts.front()?;
+        Some((&known.cache, shared))
     }
 
     /// Whether a prompt of so many positions is ever remembered.
@@ -38,21 +52,23 @@ impl Prefixes {
 
     /// Remembers a prompt of one row with its keys and values. What it continues is forgotten, and
     /// then the oldest, until there is room.
-    pub(crate) fn remember(&mut self, prompt: Embeddings, cache: KvCache) {
+    pub(crate) fn remember(&mut self, prompt: Embeddings, cache: KvCache, many: bool) {
         let positions = prompt.positions();
-        self.prompts
-            .retain(|(known, _)| shared(known, &prompt) < known.positions());
-        let mut total: usize = self
-            .prompts
-            .iter()
-            .map(|(known, _)| known.positions())
-            .sum();
+        self.prompts.retain(|known| {
+            known.many != many || shared(&known.prompt, &prompt) < known.prompt.positions()
+        });
+        let lengths = self.prompts.iter().map(|known| known.prompt.positions());
+        let mut total: usize = lengths.sum();
         while total + positions > POSITIONS
-            && let Some((oldest, _)) = self.prompts.pop_back()
+            && let Some(oldest) = self.prompts.pop_back()
         {
-            total -= oldest.positions();
+            total -= oldest.prompt.positions();
         }
-        self.prompts.push_front((prompt, cache));
+        self.prompts.push_front(Known {
+            prompt,
+            cache,
+            many,
+        });
     }
 }
 

@@ -53,6 +53,7 @@
 //! ```
 
 mod admission;
+mod batch;
 mod error;
 mod flow;
 mod image;
@@ -67,6 +68,7 @@ mod window;
 
 pub use self::image::{ImageParams, ImageTokenStream, MAX_IMAGES};
 pub use admission::Limits;
+pub use batch::WideSteps;
 pub use error::{Error, Result};
 pub use flow::{FlowParams, FlowStream, MAX_STEPS};
 pub use janus::{Drawing, Flow, Janus};

@@ -13,13 +13,12 @@
 
 use std::collections::VecDeque;
 
-use janus_llm::{HiddenStates, LanguageModel};
-use janus_runtime::{ImageToken, TokenId};
+use janus_llm::{LanguageModel, Prefill};
 
 use crate::admission::{Cost, Joining, Limits, Queue};
+use crate::batch::{Batches, WideSteps};
 use crate::error::{Error, Result};
-use crate::sequence::{Event, FinishReason, Image, Request, Sequence, SequenceId, Text, Work};
-use crate::slots::Slots;
+use crate::sequence::{Event, Request, SequenceId};
 use crate::window::Windowed;
 
 /// Runs any number of answers and pictures over one language model, a position each per step.
@@ -33,8 +32,7 @@ pub struct Scheduler {
     waiting: Queue,
     /// Those that were taken on and whose prompts are being run, in turns.
     joining: VecDeque<Joining>,
-    running: Vec<Sequence>,
-    slots: Slots,
+    batches: Batches,
     /// Pictures that are drawn several tokens a pass, each by itself.
     windowed: Vec<Windowed>,
     next_id: u64,
@@ -64,8 +62,7 @@ impl Scheduler {
             vocabulary,
             waiting: Queue::default(),
             joining: VecDeque::new(),
-            running: Vec::new(),
-            slots: Slots::default(),
+            batches: Batches::default(),
             windowed: Vec::new(),
             next_id: 0,
         }
@@ -74,6 +71,17 @@ impl Scheduler {
     /// Takes on no more than `limits`.
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Runs some sequences by the transformer's form for many rows, where there is one.
+    pub fn with_wide_steps(mut self, wide_steps: WideSteps) -> Self {
+        self.batches.wide_steps = wide_steps;
+        self
+    }
+
+    /// Which sequences run by the transformer's form for many rows.
+    pub fn wide_steps(&self) -> WideSteps {
+        self.batches.wide_steps
     }
 
     /// What it takes on at most.
@@ -110,9 +118,9 @@ impl Scheduler {
         Load {
             waiting: self.waiting.len(),
             joining: self.joining.len(),
-            running: self.running.len() + self.windowed.len(),
-            rows: self.running.iter().map(|s| s.rows.len()).sum(),
-            batch: self.slots.rows(),
+            running: self.batches.running().count() + self.windowed.len(),
+            rows: self.batches.running().map(|s| s.rows.len()).sum(),
+            batch: self.batches.rows(),
         }
     }
 
@@ -131,7 +139,7 @@ impl Scheduler {
         self.joining
             .retain(|joining| !is_of(joining.first, &joining.request));
         self.windowed.retain(|picture| picture.id != id);
-        self.keep(|sequence| sequence.id != id);
+        self.batches.cancel(id);
     }
 
     /// Advances every sequence by one token, and prompts of requests that are to join them by a
@@ -145,114 +153,17 @@ impl Scheduler {
     /// dropped.
     pub fn step(&mut self, llm: &mut LanguageModel) -> Result<Vec<Event>> {
         self.admit(llm)?;
-        let mut events = Vec::with_capacity(self.running.len());
+        let mut events = Vec::new();
         for picture in &mut self.windowed {
             events.extend(picture.step(llm)?);
         }
         self.windowed.retain(|picture| picture.remaining > 0);
 
         if self.waiting.is_empty() && self.joining.is_empty() {
-            self.slots.shrink(llm, &mut self.running)?;
+            self.batches.shrink(llm)?;
         }
-        if self.running.is_empty() {
-            return Ok(events);
-        }
-        let hidden = self.slots.forward(llm, &self.running)?;
-        self.step_text(llm, &hidden, &mut events)?;
-        self.step_images(llm, &hidden, &mut events)?;
-        self.keep(|sequence| !sequence.finished);
+        self.batches.step(llm, self.vocabulary, &mut events)?;
         Ok(events)
-    }
-
-    /// Text rows: head, sample, embed.
-    fn step_text(
-        &mut self,
-        llm: &mut LanguageModel,
-        hidden: &HiddenStates,
-        events: &mut Vec<Event>,
-    ) -> Result<()> {
-        let texts = self.running.iter_mut();
-        let texts = texts.filter(|s| matches!(s.work, Work::Text(_)));
-        let mut texts: Vec<_> = texts.collect();
-        if texts.is_empty() {
-            return Ok(());
-        }
-        let rows: Vec<_> = texts.iter().map(|s| s.rows[0]).collect();
-        let logits = llm.text_logits(&hidden.last_of(&rows))?;
-        let logits = logits.limited(self.vocabulary);
-        let mut tokens = Vec::with_capacity(texts.len());
-        for (i, sequence) in texts.iter_mut().enumerate() {
-            let Work::Text(Text { eos }) = sequence.work else {
-                continue;
-            };
-            let token: TokenId = sequence.sampler.sample(logits.row(i));
-            if token == eos {
-                events.push(sequence.finish(FinishReason::Stop));
-                continue;
-            }
-            let id = sequence.id;
-            events.push(Event::Text { id, token });
-            sequence.remaining -= 1;
-            if sequence.remaining == 0 {
-                events.push(sequence.finish(FinishReason::Length));
-                continue;
-            }
-            tokens.push(token);
-        }
-        if !tokens.is_empty() {
-            let embeds = llm.embed_text_rows(&tokens)?;
-            let going_on = texts.into_iter().filter(|s| !s.finished);
-            for (i, sequence) in going_on.enumerate() {
-                sequence.embeds = embeds.repeat_row(i, 1);
-            }
-        }
-        Ok(())
-    }
-
-    /// Image rows: head, guidance, sample, embed to both halves.
-    fn step_images(
-        &mut self,
-        llm: &mut LanguageModel,
-        hidden: &HiddenStates,
-        events: &mut Vec<Event>,
-    ) -> Result<()> {
-        let images = self.running.iter_mut();
-        let images = images.filter(|s| matches!(s.work, Work::Image(_)));
-        let mut images: Vec<_> = images.collect();
-        if images.is_empty() {
-            return Ok(());
-        }
-        let rows = images.iter().flat_map(|s| &s.rows).copied();
-        let rows: Vec<_> = rows.collect();
-        let logits = llm.image_logits(&hidden.last_of(&rows))?;
-        let mut tokens = Vec::with_capacity(images.len());
-        let mut first = 0;
-        for sequence in &mut images {
-            let Work::Image(Image { guidance_scale }) = sequence.work else {
-                continue;
-            };
-            let rows = first..first + sequence.rows.len();
-            first = rows.end;
-            let guided = match guidance_scale {
-                Some(scale) => logits.select(rows).guided(scale),
-                None => logits.select(rows),
-            };
-            tokens.push(sequence.sampler.sample::<ImageToken>(guided.row(0)));
-        }
-        let embeds = llm.embed_image_tokens(&tokens)?;
-        for (i, sequence) in images.into_iter().enumerate() {
-            events.push(Event::Image {
-                id: sequence.id,
-                token: tokens[i],
-            });
-            sequence.remaining -= 1;
-            if sequence.remaining == 0 {
-                events.push(sequence.finish(FinishReason::Length));
-            } else {
-                sequence.embeds = embeds.repeat_row(i, sequence.rows.len());
-            }
-        }
-        Ok(())
     }
 
     /// Runs the next piece of a prompt and tells how many positions have been run, of how many;
@@ -291,7 +202,7 @@ impl Scheduler {
 
     /// What the sequences need that run, or will without waiting.
     fn taken_on(&self) -> Cost {
-        let running = self.running.iter().map(|sequence| Cost {
+        let running = self.batches.running().map(|sequence| Cost {
             rows: sequence.rows.len(),
             longest: sequence.positions,
         });
@@ -321,27 +232,8 @@ impl Scheduler {
             self.windowed.extend(windowed);
             return Ok(());
         }
-        let (wanted, running) = (request.rows(), &mut self.running);
-        self.slots.make_room(llm, running, wanted, positions)?;
-        for mut sequence in request.start(first)? {
-            let rows = prefixes
-                .iter()
-                .map(|prefix| self.slots.lend(prefix.cache()));
-            sequence.rows = rows.collect::<Result<_>>()?;
-            self.running.push(sequence);
-        }
-        Ok(())
-    }
-
-    /// Keeps the sequences that `wanted` wants; the rows of the others are free.
-    fn keep(&mut self, wanted: impl Fn(&Sequence) -> bool) {
-        let slots = &mut self.slots;
-        self.running.retain(|sequence| {
-            let kept = wanted(sequence);
-            if !kept {
-                slots.take_back(&sequence.rows);
-            }
-            kept
-        });
+        let prefixes: Vec<_> = prefixes.iter().map(Prefill::cache).collect();
+        let sequences = request.start(first)?;
+        self.batches.add(llm, sequences, &prefixes, positions)
     }
 }

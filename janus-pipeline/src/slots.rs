@@ -43,18 +43,31 @@ impl Slots {
         wanted: usize,
         positions: usize,
     ) -> Result<()> {
-        let capacity = self.cache.as_ref().map_or(0, KvCache::capacity);
-        if self.free.len() >= wanted && capacity >= positions {
-            return Ok(());
+        match self.has_room(wanted, positions) {
+            true => Ok(()),
+            false => self.repack(llm, running, wanted, positions),
         }
-        self.repack(llm, running, wanted, positions)
+    }
+
+    /// Whether `wanted` rows of `positions` positions can be lent.
+    pub(crate) fn has_room(&self, wanted: usize, positions: usize) -> bool {
+        let capacity = self.cache.as_ref().map_or(0, KvCache::capacity);
+        self.free.len() >= wanted && capacity >= positions
     }
 
     /// Gives up free rows if they are many.
     pub(crate) fn shrink(&mut self, llm: &LanguageModel, running: &mut [Sequence]) -> Result<()> {
+        match running.is_empty() || IDLE * self.free.len() >= self.rows() {
+            true => self.release(llm, running),
+            false => Ok(()),
+        }
+    }
+
+    /// Gives up free rows.
+    pub(crate) fn release(&mut self, llm: &LanguageModel, running: &mut [Sequence]) -> Result<()> {
         if running.is_empty() {
             *self = Self::default();
-        } else if !self.free.is_empty() && IDLE * self.free.len() >= self.rows() {
+        } else if !self.free.is_empty() {
             self.repack(llm, running, 0, 1)?;
         }
         Ok(())
@@ -84,10 +97,12 @@ impl Slots {
         self.free.sort_unstable_by(|a, b| b.cmp(a));
     }
 
-    /// One pass of the transformer over the next position of every sequence.
+    /// One pass of the transformer, by its form for many rows or the other, over the next position of
+    /// every sequence.
     pub(crate) fn forward(
         &mut self,
         llm: &mut LanguageModel,
+        wide: bool,
         running: &[Sequence],
     ) -> Result<HiddenStates> {
         let cache = self.cache.as_mut().expect("a cache for those that run");
@@ -101,7 +116,11 @@ impl Slots {
                 embeds.slice_mut(s![row, .., ..]).assign(&position);
             }
         }
-        let hidden = llm.forward(&Embeddings::new(embeds), cache)?;
+        let embeds = Embeddings::new(embeds);
+        let hidden = match wide {
+            true => llm.forward_wide(&embeds, cache)?,
+            false => llm.forward(&embeds, cache)?,
+        };
         for &row in &self.free {
             cache.truncate(row, 0);
         }

@@ -1,4 +1,4 @@
-//! Tensors that a graph reads and writes in place, such as a cache of keys and values.
+//! Graphs bound to memory that stays where it is from run to run.
 
 use ndarray::{ArrayView, ArrayViewD, CowArray, IxDyn};
 use ort::memory::Allocator;
@@ -8,94 +8,17 @@ use ort::value::{PrimitiveTensorElementType, Tensor};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::manifest::{Dim, TensorSpec};
+use crate::provider::ExecutionProvider;
+use crate::residents::Residents;
 use crate::tensor::Input;
-
-/// A tensor of 32-bit floats that one run leaves for the next: a graph reads it under one name
-/// and writes it, in the same memory, under another.
-#[derive(Clone, Debug)]
-pub struct Resident {
-    /// Name of the input.
-    pub input: String,
-    /// Name of the output.
-    pub output: String,
-    /// Extent of each axis.
-    pub shape: Vec<usize>,
-}
-
-/// Resident tensors in memory. Several graphs may be bound to them.
-#[derive(Debug)]
-pub struct Residents {
-    residents: Vec<Resident>,
-    tensors: Vec<Tensor<f32>>,
-}
-
-impl Residents {
-    /// Allocates tensors, zeroed.
-    pub fn new(residents: Vec<Resident>) -> Result<Self> {
-        let tensors = residents.iter().map(|resident| {
-            let mut tensor = allocate(&resident.shape).map_err(|source| Error::Allocate {
-                tensor: resident.input.clone(),
-                shape: resident.shape.clone(),
-                source,
-            })?;
-            tensor.extract_tensor_mut().1.fill(0.0);
-            Ok(tensor)
-        });
-        let tensors = tensors.collect::<Result<_>>()?;
-        Ok(Self { residents, tensors })
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.tensors.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.tensors.is_empty()
-    }
-
-    /// Name under which graphs read the tensor at `index`.
-    ///
-    /// # Panics
-    ///
-    /// Where there are not so many.
-    pub fn input(&self, index: usize) -> &str {
-        &self.residents[index].input
-    }
-
-    /// Name under which graphs write the tensor at `index`.
-    ///
-    /// # Panics
-    ///
-    /// Where there are not so many.
-    pub fn output(&self, index: usize) -> &str {
-        &self.residents[index].output
-    }
-
-    /// The elements of the tensor at `index`, in row-major order.
-    ///
-    /// # Panics
-    ///
-    /// Where there are not so many.
-    pub fn elements(&self, index: usize) -> &[f32] {
-        self.tensors[index].extract_tensor().1
-    }
-
-    /// The elements of the tensor at `index`, to be written.
-    ///
-    /// # Panics
-    ///
-    /// Where there are not so many.
-    pub fn elements_mut(&mut self, index: usize) -> &mut [f32] {
-        self.tensors[index].extract_tensor_mut().1
-    }
-}
 
 /// A graph's inputs and outputs, bound to memory that stays where it is from run to run.
 #[derive(Debug)]
 pub struct Binding {
     io: IoBinding,
+    /// Whether the graph reads its inputs where they are bound. Other providers read a copy, which is
+    /// made when an input is bound and never again.
+    on_host: bool,
     inputs: Vec<(&'static str, Bound)>,
     output: Option<(&'static str, Typed<f32>)>,
 }
@@ -106,14 +29,11 @@ impl Graph {
         let setup = |name: &str, source| self.tensor_error(name, source);
         let io = self.session.create_binding();
         let mut io = io.map_err(|e| setup("binding", e))?;
-        for (resident, tensor) in residents.residents.iter().zip(&mut residents.tensors) {
-            let name = resident.input.as_str();
-            io.bind_input(name, tensor).map_err(|e| setup(name, e))?;
-            io.bind_output(&resident.output, tensor)
-                .map_err(|e| setup(name, e))?;
-        }
+        let bound = residents.bind(&mut io);
+        bound.map_err(|(name, source)| setup(&name, source))?;
         Ok(Binding {
             io,
+            on_host: self.provider() == ExecutionProvider::Cpu,
             inputs: Vec::new(),
             output: None,
         })
@@ -123,7 +43,7 @@ impl Graph {
     /// are all finite.
     ///
     /// Inputs are copied into memory that is kept: as long as shapes stay the same, as in decoding
-    /// step by step, nothing is allocated or bound again.
+    /// step by step, nothing is allocated; on the CPU nothing is bound again.
     pub fn run_bound<'b>(
         &mut self,
         binding: &'b mut Binding,
@@ -177,27 +97,19 @@ impl Binding {
         if let Some(place) = place
             && self.inputs[place].1.overwrite(input)
         {
-            return Ok(());
+            return match self.on_host {
+                true => Ok(()),
+                false => self.inputs[place].1.bind(name, &mut self.io),
+            };
         }
         // Only memory that ONNX Runtime owns may be bound: binding a borrowed tensor dead-locks
         // in `ort` 2.0.0-rc.15.
         let bound = match input {
-            Input::F32(array) => {
-                let typed = Typed::new(array)?;
-                self.io.bind_input(name, &typed.tensor)?;
-                Bound::F32(typed)
-            }
-            Input::I64(array) => {
-                let typed = Typed::new(array)?;
-                self.io.bind_input(name, &typed.tensor)?;
-                Bound::I64(typed)
-            }
-            Input::I32(array) => {
-                let typed = Typed::new(array)?;
-                self.io.bind_input(name, &typed.tensor)?;
-                Bound::I32(typed)
-            }
+            Input::F32(array) => Bound::F32(Typed::new(array)?),
+            Input::I64(array) => Bound::I64(Typed::new(array)?),
+            Input::I32(array) => Bound::I32(Typed::new(array)?),
         };
+        bound.bind(name, &mut self.io)?;
         match place {
             Some(place) => self.inputs[place].1 = bound,
             None => self.inputs.push((name, bound)),
@@ -226,6 +138,14 @@ impl Binding {
 }
 
 impl Bound {
+    fn bind(&self, name: &str, io: &mut IoBinding) -> ort::Result<()> {
+        match self {
+            Self::F32(typed) => io.bind_input(name, &typed.tensor),
+            Self::I64(typed) => io.bind_input(name, &typed.tensor),
+            Self::I32(typed) => io.bind_input(name, &typed.tensor),
+        }
+    }
+
     /// Copies an input over this one, if type and shape are the same.
     fn overwrite(&mut self, input: &Input<'_>) -> bool {
         match (self, input) {

@@ -277,6 +277,23 @@ pub enum Error {
         #[source]
         source: ort::Error,
     },
+    /// A setting for a provider that has none of that name.
+    #[error("`{provider}` has no setting `{key}`")]
+    ProviderSetting {
+        /// The provider.
+        provider: ExecutionProvider,
+        /// The setting.
+        key: String,
+    },
+    /// A tensor that graphs share could not be copied.
+    #[error("cannot copy `{tensor}`")]
+    CopyResident {
+        /// The tensor.
+        tensor: String,
+        /// What ONNX Runtime said.
+        #[source]
+        source: ort::Error,
+    },
     /// A graph gave a number that is not finite.
     #[error("graph `{graph}` gave {value} in `{tensor}`")]
     NotFinite {

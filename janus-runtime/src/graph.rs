@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use half::{bf16, f16};
 use ort::session::{Session, SessionInputValue, SessionOutputs};
-use ort::value::{DynValue, TensorElementType, TensorRef, ValueType};
+use ort::value::{DynValue, Tensor, TensorElementType, TensorRef, ValueType};
 
 use crate::contract::GraphKind;
 use crate::error::{Error, Result};
@@ -82,7 +83,8 @@ impl Graph {
     /// [`Error::Input`] or [`Error::UnknownTensor`] where the inputs are not those of the graph,
     /// [`Error::Run`] where ONNX Runtime fails.
     ///
-    /// Several pictures or rows go one by one through a graph whose size is fixed to one.
+    /// Several pictures or rows go one by one through a graph whose size is fixed to one. Floats are
+    /// given and taken in 32 bits where the graph's own have 16.
     pub fn run(&mut self, inputs: &[(&str, Input<'_>)]) -> Result<Outputs> {
         if self.takes_one() {
             let count = inputs.iter().filter_map(|(_, input)| input.shape().first());
@@ -121,7 +123,8 @@ impl Graph {
         self.check_inputs(inputs)?;
         let mut values = Vec::with_capacity(inputs.len());
         for (name, input) in inputs {
-            let value = borrow(input).map_err(|source| self.tensor_error(name, source))?;
+            let dtype = self.input(name)?.dtype;
+            let value = borrow(input, dtype).map_err(|source| self.tensor_error(name, source))?;
             values.push(((*name).to_owned(), value));
         }
         let kind = self.kind;
@@ -176,8 +179,15 @@ impl Graph {
     }
 }
 
-fn borrow<'a>(input: &'a Input<'_>) -> ort::Result<SessionInputValue<'a>> {
+/// An input as the graph takes it, which wants it in `dtype`.
+fn borrow<'a>(input: &'a Input<'_>, dtype: ElementType) -> ort::Result<SessionInputValue<'a>> {
     Ok(match input {
+        Input::F32(array) if dtype == ElementType::F16 => {
+            Tensor::from_array(array.mapv(f16::from_f32))?.into()
+        }
+        Input::F32(array) if dtype == ElementType::Bf16 => {
+            Tensor::from_array(array.mapv(bf16::from_f32))?.into()
+        }
         Input::F32(array) => TensorRef::from_array_view(array.view())?.into(),
         Input::I64(array) => TensorRef::from_array_view(array.view())?.into(),
         Input::I32(array) => TensorRef::from_array_view(array.view())?.into(),
@@ -202,6 +212,12 @@ fn to_host(value: &DynValue) -> ort::Result<Output> {
     Ok(match value.dtype().tensor_type() {
         Some(TensorElementType::Int64) => Output::I64(value.try_extract_array()?.to_owned()),
         Some(TensorElementType::Int32) => Output::I32(value.try_extract_array()?.to_owned()),
+        Some(TensorElementType::Float16) => {
+            Output::F32(value.try_extract_array::<f16>()?.mapv(f16::to_f32))
+        }
+        Some(TensorElementType::Bfloat16) => {
+            Output::F32(value.try_extract_array::<bf16>()?.mapv(bf16::to_f32))
+        }
         _ => Output::F32(value.try_extract_array()?.to_owned()),
     })
 }
@@ -253,6 +269,7 @@ fn same(spec: &TensorSpec, found: &ValueType) -> bool {
     let dtype = match spec.dtype {
         ElementType::F32 => TensorElementType::Float32,
         ElementType::F16 => TensorElementType::Float16,
+        ElementType::Bf16 => TensorElementType::Bfloat16,
         ElementType::I64 => TensorElementType::Int64,
         ElementType::I32 => TensorElementType::Int32,
     };

@@ -106,6 +106,29 @@ pub struct Converter {
     /// Which operators the graphs are made of.
     #[serde(default, skip_serializing_if = "Operators::is_fused")]
     pub operators: Operators,
+    /// What the transformer, its heads and the vision encoder compute in.
+    #[serde(default, skip_serializing_if = "Activations::is_fp32")]
+    pub activations: Activations,
+}
+
+/// Type of the floats between the inputs and the outputs of graphs, and of the cache of keys and
+/// values. Every other input and output is of 32-bit floats whatever this is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activations {
+    /// 32-bit floats.
+    #[default]
+    Fp32,
+    /// 16-bit floats.
+    Fp16,
+    /// 16-bit floats with the exponent of 32-bit ones.
+    Bf16,
+}
+
+impl Activations {
+    fn is_fp32(&self) -> bool {
+        *self == Self::Fp32
+    }
 }
 
 /// Which operators graphs are made of. An execution provider has one set or the other.
@@ -136,6 +159,8 @@ pub enum DType {
     Fp32,
     /// 16-bit floats; computed in 32 bits on the CPU.
     Fp16,
+    /// 16-bit floats with the exponent of 32-bit ones; computed in 32 bits on the CPU.
+    Bf16,
     /// 8-bit integers for the matrices.
     Q8,
     /// 4-bit integers for the transformer, 8-bit ones for the heads and the vision encoder.
@@ -149,6 +174,7 @@ impl fmt::Display for DType {
         f.write_str(match self {
             Self::Fp32 => "fp32",
             Self::Fp16 => "fp16",
+            Self::Bf16 => "bf16",
             Self::Q8 => "q8",
             Self::Q4 => "q4",
             Self::Q4f16 => "q4f16",
@@ -328,7 +354,7 @@ pub struct GenerationConfig {
 }
 
 /// One graph.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GraphEntry {
     /// File of the graph, in the directory.
@@ -368,6 +394,8 @@ pub enum ElementType {
     F32,
     /// 16-bit float.
     F16,
+    /// 16-bit float with the exponent of a 32-bit one.
+    Bf16,
     /// 64-bit integer.
     I64,
     /// 32-bit integer.
@@ -379,6 +407,7 @@ impl fmt::Display for ElementType {
         f.write_str(match self {
             Self::F32 => "f32",
             Self::F16 => "f16",
+            Self::Bf16 => "bf16",
             Self::I64 => "i64",
             Self::I32 => "i32",
         })
@@ -506,3 +535,4 @@ fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 mod check;
+mod forms;

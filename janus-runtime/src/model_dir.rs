@@ -78,7 +78,7 @@ impl ModelDir {
         if let Some(listed) = manifest.files.get(&entry.file) {
             check_hash(&file, listed)?;
         }
-        let (session, placement) = session::open(&file, kind, options)?;
+        let (session, placement) = session::open(&file, (kind, &entry), options)?;
         let mut placements = placements.lock().unwrap_or_else(PoisonError::into_inner);
         placements.insert(kind, placement.clone());
         Graph::new(kind, entry, options.provider, session, placement)
@@ -97,7 +97,8 @@ impl ModelDir {
         options: &SessionOptions,
     ) -> Result<Graph> {
         let entry = self.entry(kind)?.clone();
-        let (session, placement) = session::open_bytes(bytes, self.path(), kind, options)?;
+        let (session, placement) =
+            session::open_bytes(bytes, self.path(), (kind, &entry), options)?;
         Graph::with_more_outputs(kind, entry, options.provider, session, placement)
     }
 
@@ -108,7 +109,7 @@ impl ModelDir {
     /// [`Error::MissingGraph`] where the export has none of this kind.
     pub fn lazy_graph(&self, kind: GraphKind, options: &SessionOptions) -> Result<LazyGraph> {
         self.entry(kind)?;
-        Ok(LazyGraph::new(self.clone(), kind, *options))
+        Ok(LazyGraph::new(self.clone(), kind, options.clone()))
     }
 
     fn entry(&self, kind: GraphKind) -> Result<&GraphEntry> {

@@ -1,13 +1,12 @@
 //! Where graphs run.
 
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
 
-use ort::ep::{self, ExecutionProviderDispatch};
+use ort::ep;
+use ort::memory::AllocationDevice;
 
 use crate::error::{Error, Result};
-use crate::library::library_path;
 
 /// Where graphs run. Parses from and prints as `cpu`, `cuda`, `cuda:1`, `tensorrt:0`,
 /// `directml:0`, `coreml`, `openvino`, `webgpu`.
@@ -46,44 +45,20 @@ pub enum ExecutionProvider {
 const NAMES: &str = "cpu, cuda[:N], tensorrt[:N], directml[:N], coreml, openvino, webgpu";
 
 impl ExecutionProvider {
-    /// The provider as ONNX Runtime takes it, nothing for the CPU, which every session has.
-    ///
-    /// A provider that cannot be registered is an error, never a silent move to the CPU.
-    pub(crate) fn dispatches(self) -> Result<Vec<ExecutionProviderDispatch>> {
-        // Registration is only code: every build has all of it, the library decides what is real.
-        let (available, dispatch) = match self {
-            Self::Cpu => return Ok(Vec::new()),
-            Self::Cuda { device } => offer(ep::CUDA::default().with_device_id(device as i32)),
-            Self::TensorRt { device } => {
-                offer(ep::TensorRT::default().with_device_id(device as i32))
-            }
-            Self::DirectMl { device } => {
-                offer(ep::DirectML::default().with_device_id(device as i32))
-            }
-            Self::CoreMl => offer(ep::CoreML::default()),
-            Self::OpenVino => offer(ep::OpenVINO::default()),
-            Self::WebGpu => offer(ep::WebGPU::default()),
-        };
-        if !available {
-            let library = library_path().map(Path::to_owned).unwrap_or_default();
-            return Err(Error::ProviderNotInLibrary {
-                provider: self,
-                library,
-            });
-        }
-        let mut dispatches = vec![dispatch.error_on_failure()];
-        if let Self::TensorRt { device } = self {
-            // TensorRT takes what it can, and CUDA what is left: both are the GPU asked for.
-            dispatches.extend(Self::Cuda { device }.dispatches()?);
-        }
-        Ok(dispatches)
-    }
-
     /// Providers of the same device that take what this one leaves.
     pub(crate) fn also_runs_on(self) -> &'static [&'static str] {
         match self {
             Self::TensorRt { .. } => &["CUDAExecutionProvider"],
             _ => &[],
+        }
+    }
+
+    /// The memory that it works in and its index, where that is not the host's and graphs can be bound
+    /// to it.
+    pub(crate) fn memory(self) -> Option<(AllocationDevice<'static>, i32)> {
+        match self {
+            Self::Cuda { device } => Some((AllocationDevice::CUDA, device as i32)),
+            _ => None,
         }
     }
 
@@ -112,14 +87,6 @@ impl ExecutionProvider {
             Self::WebGpu => "webgpu",
         }
     }
-}
-
-/// Whether the loaded library has a provider, and what registers it.
-fn offer<P>(provider: P) -> (bool, ExecutionProviderDispatch)
-where
-    P: ep::ExecutionProvider + Into<ExecutionProviderDispatch>,
-{
-    (matches!(P::is_available(), Ok(true)), provider.into())
 }
 
 impl fmt::Display for ExecutionProvider {

@@ -1,6 +1,7 @@
 //! The only place where sessions are built.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
@@ -8,17 +9,25 @@ use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBui
 use crate::contract::GraphKind;
 use crate::error::{Error, Result};
 use crate::library::environment;
+use crate::manifest::GraphEntry;
 use crate::placement::{Placement, RECORD};
 use crate::provider::ExecutionProvider;
+use crate::registration::dispatches;
 
 /// How graphs are opened.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct SessionOptions {
     /// Where they run.
     pub provider: ExecutionProvider,
     /// Whether nodes that the provider has no kernels for may run on the CPU. Otherwise a graph
     /// with such nodes is not opened.
     pub allow_fallback: bool,
+    /// Settings of the provider, by the names that ONNX Runtime has for them, such as
+    /// `gpu_mem_limit` of CUDA. They come after those that are made here.
+    pub settings: BTreeMap<String, String>,
+    /// Where providers that compile graphs (TensorRT, CoreML, OpenVINO) keep what they made of
+    /// them; they compile anew at every start if there is no such directory.
+    pub cache: Option<PathBuf>,
 }
 
 impl SessionOptions {
@@ -26,7 +35,7 @@ impl SessionOptions {
     pub fn on(provider: ExecutionProvider) -> Self {
         Self {
             provider,
-            allow_fallback: false,
+            ..Self::default()
         }
     }
 }
@@ -34,10 +43,10 @@ impl SessionOptions {
 /// Opens the graph at `path`, and tells where its nodes are.
 pub(crate) fn open(
     path: &Path,
-    graph: GraphKind,
+    (graph, entry): (GraphKind, &GraphEntry),
     options: &SessionOptions,
 ) -> Result<(Session, Placement)> {
-    let mut builder = builder(graph, options)?;
+    let mut builder = builder((graph, entry), options)?;
     opened(builder.commit_from_file(path), graph, options)
 }
 
@@ -45,7 +54,7 @@ pub(crate) fn open(
 pub(crate) fn open_bytes(
     bytes: &[u8],
     folder: &Path,
-    graph: GraphKind,
+    (graph, entry): (GraphKind, &GraphEntry),
     options: &SessionOptions,
 ) -> Result<(Session, Placement)> {
     let folder = std::path::absolute(folder).map_err(|source| Error::ReadFile {
@@ -53,13 +62,28 @@ pub(crate) fn open_bytes(
         source,
     })?;
     let key = "session.model_external_initializers_file_folder_path";
-    let placed = builder(graph, options)?.with_config_entry(key, folder.to_string_lossy());
+    let placed = builder((graph, entry), options)?.with_config_entry(key, folder.to_string_lossy());
     let mut builder = placed.map_err(|e| Error::SetUp {
         graph,
         provider: options.provider,
         source: e.into(),
     })?;
     opened(builder.commit_from_memory(bytes), graph, options)
+}
+
+/// Opens a graph that was built in memory, and is none of an export's.
+pub(crate) fn open_edited(
+    model: ort::editor::Model,
+    provider: ExecutionProvider,
+) -> ort::Result<Session> {
+    let options = SessionOptions::on(provider);
+    let environment = environment().map_err(ort::Error::wrap)?;
+    let dispatches = dispatches(&options, &GraphEntry::default()).map_err(ort::Error::wrap)?;
+    let mut builder = configure(Session::builder(environment), &options)?;
+    if !dispatches.is_empty() {
+        builder = builder.with_execution_providers(dispatches)?;
+    }
+    model.into_session(&builder)
 }
 
 /// A session, if its nodes are where they were asked to be.
@@ -83,10 +107,13 @@ fn opened(
 }
 
 /// What every session is built with.
-fn builder(graph: GraphKind, options: &SessionOptions) -> Result<SessionBuilder> {
+fn builder(
+    (graph, entry): (GraphKind, &GraphEntry),
+    options: &SessionOptions,
+) -> Result<SessionBuilder> {
     let provider = options.provider;
     let environment = environment()?;
-    let dispatches = provider.dispatches()?;
+    let dispatches = dispatches(options, entry)?;
     let mut builder =
         configure(Session::builder(environment), options).map_err(|source| Error::SetUp {
             graph,

@@ -59,10 +59,14 @@ impl Input<'_> {
         }
     }
 
-    /// Whether type and shape are what `spec` asks for.
+    /// Whether type and shape are what `spec` asks for; floats are narrowed to 16 bits where it does.
     pub(crate) fn fits(&self, spec: &TensorSpec) -> bool {
         let shape = self.shape();
-        self.dtype() == spec.dtype
+        let dtype = match spec.dtype {
+            ElementType::F16 | ElementType::Bf16 => ElementType::F32,
+            dtype => dtype,
+        };
+        self.dtype() == dtype
             && shape.len() == spec.shape.len()
             && shape
                 .iter()

@@ -4,12 +4,18 @@ use std::collections::BTreeMap;
 
 use janus_pipeline::{
     Error, Event, ImageParams, Janus, Limits, Load, Prompt, Request, Sampling, SequenceId,
-    SessionOptions, TextParams,
+    SessionOptions, TextParams, WideSteps,
 };
+use janus_runtime::manifest::DType;
 
 fn demo() -> Janus {
+    demo_in(DType::Fp32)
+}
+
+fn demo_in(dtype: DType) -> Janus {
     janus_tests::load_library();
-    Janus::open(janus_tests::demo_model(), &SessionOptions::default()).unwrap()
+    let path = janus_tests::demo_model_in(dtype);
+    Janus::open(path, &SessionOptions::default()).unwrap()
 }
 
 /// The numbers of a small generator: which ones does not matter.
@@ -70,21 +76,42 @@ impl Told {
 
 #[test]
 fn random_arrivals_get_what_they_get_alone() {
-    const REQUESTS: u64 = 60;
-    let mut janus = demo();
+    arrive(demo(), WideSteps::Never, 60);
+}
+
+/// Of exports with two forms of the transformer as well, whichever sequences go through which.
+#[test]
+fn either_form_of_the_transformer_gives_what_it_gives_alone() {
+    for (dtype, wide_steps) in [
+        (DType::Q8, WideSteps::Never),
+        (DType::Q8, WideSteps::Pictures),
+        (DType::Q4, WideSteps::Pictures),
+        (DType::Q4, WideSteps::Always),
+    ] {
+        let mut janus = demo_in(dtype);
+        assert!(janus.llm.has_wide_form());
+        // So that some prompts go through either form, whatever was asked before.
+        janus.llm.set_prefill_threshold(24);
+        arrive(janus, wide_steps, 24);
+    }
+}
+
+/// Requests that come at random, and some that leave; then each of them alone.
+fn arrive(mut janus: Janus, wide_steps: WideSteps, requests: u64) {
     let limits = Limits {
         rows: 10,
         positions: 10 * 192,
         waiting: 8,
         piece: 6,
     };
-    let mut scheduler = janus.scheduler().with_limits(limits);
+    let scheduler = janus.scheduler().with_limits(limits);
+    let mut scheduler = scheduler.with_wide_steps(wide_steps);
     let mut below = numbers(7);
     let (mut told, mut asked, mut dropped) = (Told::default(), Vec::new(), Vec::new());
     let mut next = 0;
-    while next < REQUESTS || !scheduler.is_idle() {
+    while next < requests || !scheduler.is_idle() {
         for _ in 0..below(4) {
-            if next == REQUESTS {
+            if next == requests {
                 break;
             }
             let request = request(&mut janus, next);
@@ -120,7 +147,7 @@ fn random_arrivals_get_what_they_get_alone() {
     assert_eq!(scheduler.load(), Load::default());
 
     for (request, ids) in asked {
-        let mut alone = janus.scheduler();
+        let mut alone = janus.scheduler().with_wide_steps(wide_steps);
         let own = alone.submit(request).unwrap();
         let mut expected = Told::default();
         while !alone.is_idle() {
@@ -134,7 +161,7 @@ fn random_arrivals_get_what_they_get_alone() {
             let (found, expected) = (told.of(&[*id])[0], expected.of(&[*own])[0]);
             match dropped.contains(id) {
                 true => assert_eq!(found, &expected[..found.len()], "{id:?}"),
-                false => assert_eq!(found, expected, "{id:?}"),
+                false => assert_eq!(found, expected, "{wide_steps:?} {id:?}"),
             }
         }
     }

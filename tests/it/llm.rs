@@ -256,6 +256,42 @@ fn long_prompts_go_piece_by_piece() {
     assert_close("pieces and whole", pieces.view(), whole.view(), TOLERANCE);
 }
 
+/// What a row comes to does not depend on the rows beside it, and is what the other form computes, in
+/// another precision.
+#[test]
+fn steps_of_quantised_models_have_a_form_for_many_rows() {
+    const ROWS: usize = 5;
+    load_library();
+    assert!(!tiny().has_wide_form());
+    let model = ModelDir::open(tiny_model("released", DType::Q8)).unwrap();
+    let mut llm = LanguageModel::open(&model, &SessionOptions::default()).unwrap();
+    assert!(llm.has_wide_form());
+    let prompt = llm.embed_text(&ids(4, 40)).unwrap();
+    let (prefix, _) = run(&mut llm, &prompt);
+    let step = llm.embed_text_rows(&ids(5, ROWS as u32)).unwrap();
+    let caches = |llm: &LanguageModel, rows| {
+        let mut cache = llm.new_cache(rows, 41).unwrap();
+        (0..rows).for_each(|row| cache.copy_row(row, &prefix, 0).unwrap());
+        cache
+    };
+    let mut cache = caches(&llm, ROWS);
+    let together = llm.forward_wide(&step, &mut cache).unwrap().last();
+    assert_eq!(cache.lengths(), [41; ROWS]);
+    let mut cache = caches(&llm, ROWS);
+    let narrow = llm.forward(&step, &mut cache).unwrap().last();
+    assert_ne!(together, narrow, "another form");
+    assert_close("either form", together.view(), narrow.view(), 5e-2);
+    for row in 0..ROWS {
+        let mut cache = caches(&llm, 1);
+        let alone = llm.forward_wide(&step.repeat_row(row, 1), &mut cache);
+        assert_eq!(
+            alone.unwrap().last().row(0),
+            together.row(row),
+            "row {row} alone"
+        );
+    }
+}
+
 /// The graph for many positions computes what the other one does, in another precision.
 #[test]
 fn prompts_of_quantised_models_have_a_graph_of_their_own() {

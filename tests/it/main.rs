@@ -9,6 +9,7 @@ mod llm;
 mod pipeline;
 mod placement;
 mod precision;
+mod sixteen;
 mod standard;
 mod structure;
 mod tidy;

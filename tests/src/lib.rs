@@ -7,6 +7,6 @@ mod models;
 
 pub use golden::{Golden, assert_close, relative_error};
 pub use models::{
-    data, demo_checkpoint, demo_flow, demo_model, demo_model_in, flow_golden, load_library,
-    standard_model, tiny_flow, tiny_golden, tiny_model,
+    cuda_model, data, demo_checkpoint, demo_flow, demo_model, demo_model_in, flow_golden,
+    load_library, standard_model, tiny_flow, tiny_golden, tiny_model,
 };

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use janus_convert::ConvertOptions;
+use janus_convert::{ConvertOptions, Target};
 use janus_install::Request;
 use janus_runtime::LibraryOptions;
 use janus_runtime::manifest::{DType, Operators};
@@ -70,6 +70,17 @@ pub fn standard_model(checkpoint: &Path, vae: Option<PathBuf>, name: &str) -> Pa
         &format!("{name}-standard"),
         DType::Fp32,
     )
+}
+
+/// An export of a checkpoint for CUDA, in a precision of 16 bits.
+pub fn cuda_model(checkpoint: &Path, vae: Option<PathBuf>, name: &str, dtype: DType) -> PathBuf {
+    let options = ConvertOptions {
+        operators: Target::Cuda.operators(dtype),
+        activations: Target::Cuda.activations(dtype),
+        vae,
+        ..ConvertOptions::in_precision(dtype)
+    };
+    exported_by(&options, checkpoint, &format!("{name}-cuda"), dtype)
 }
 
 /// The checkpoint of the demo model.

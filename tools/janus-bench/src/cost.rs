@@ -1,6 +1,6 @@
 //! What a piece of work moves and computes, by the sizes of the model.
 
-use janus_runtime::manifest::{DType, LanguageConfig};
+use janus_runtime::manifest::{Activations, DType, LanguageConfig};
 use janus_runtime::{ExecutionProvider, GraphKind, Manifest};
 use serde::Serialize;
 
@@ -42,20 +42,27 @@ pub(crate) struct Pass {
 pub(crate) struct Costs<'a> {
     pub(crate) model: &'a Manifest,
     pub(crate) provider: ExecutionProvider,
+    /// Whether decode steps go through the transformer's form for many rows.
+    pub(crate) wide_steps: bool,
 }
 
 impl Costs<'_> {
     /// A pass of the transformer.
     pub(crate) fn decoder(&self, pass: Pass) -> Cost {
         let language = &self.model.language;
-        let rotary = language.context_length * language.head_dim * size_of::<f32>();
-        let weights = self.widened(
-            self.file(GraphKind::LanguageModel)
-                .saturating_sub(rotary as u64),
-        );
+        let float = match self.model.converter.activations {
+            Activations::Fp32 => size_of::<f32>(),
+            Activations::Fp16 | Activations::Bf16 => size_of::<u16>(),
+        };
+        let rotary = language.context_length * language.head_dim * float;
+        let form = match self.wide_steps && pass.new == 1 {
+            true => GraphKind::Prefill,
+            false => GraphKind::LanguageModel,
+        };
+        let weights = self.widened(self.file(form).saturating_sub(rotary as u64));
         Cost {
             tokens: Some((pass.rows * pass.new) as u64),
-            bytes: Some(weights + cache_bytes(language, pass)),
+            bytes: Some(weights + (cache_elements(language, pass) * float) as u64),
             operations: Some(operations(language, pass)),
         }
     }
@@ -94,7 +101,8 @@ impl Costs<'_> {
     /// Bytes of weights as they are read: the CPU computes in 32 bits, and widens 16-bit weights
     /// once, when a graph is opened.
     fn widened(&self, bytes: u64) -> u64 {
-        let halves = self.model.converter.dtype == DType::Fp16;
+        let dtype = self.model.converter.dtype;
+        let halves = matches!(dtype, DType::Fp16 | DType::Bf16);
         match halves && self.provider == ExecutionProvider::Cpu {
             true => 2 * bytes,
             false => bytes,
@@ -102,10 +110,10 @@ impl Costs<'_> {
     }
 }
 
-/// Bytes of the keys and values that a pass reads, 32-bit floats.
-fn cache_bytes(language: &LanguageConfig, pass: Pass) -> u64 {
+/// Keys and values that a pass reads.
+fn cache_elements(language: &LanguageConfig, pass: Pass) -> usize {
     let position = 2 * language.num_layers * language.num_kv_heads * language.head_dim;
-    (position * size_of::<f32>() * (pass.past + pass.new) * pass.rows) as u64
+    position * (pass.past + pass.new) * pass.rows
 }
 
 /// Operations of a pass, two for each multiplication and addition; norms and the like left out.
@@ -176,7 +184,10 @@ mod tests {
             new: 1,
         };
         let position = 2 * 24 * 2048 * 4;
-        assert_eq!(cache_bytes(&pro_1b(), pass), 2 * 300 * position);
+        assert_eq!(
+            (cache_elements(&pro_1b(), pass) * size_of::<f32>()) as u64,
+            2 * 300 * position
+        );
     }
 
     #[test]
@@ -185,6 +196,7 @@ mod tests {
         let costs = Costs {
             model: dir.manifest(),
             provider: ExecutionProvider::Cpu,
+            wide_steps: false,
         };
         let pass = Pass {
             rows: 1,

@@ -42,6 +42,11 @@ pub enum Error {
         /// The head.
         head: Head,
     },
+    /// Wide steps were asked for, and a model concerned has no form of the transformer for them.
+    #[error(
+        "no wide steps here: a model has no form of the transformer for many rows; exports in q8 and q4 have"
+    )]
+    WideFormMissing,
     /// There is no room for the buffer over which the read bandwidth is measured.
     #[error("no memory for the {bytes} bytes over which the read bandwidth is measured")]
     BandwidthBuffer {

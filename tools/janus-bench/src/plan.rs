@@ -28,6 +28,8 @@ pub struct Settings {
     pub head: Option<Head>,
     /// Whether a whole picture is drawn, rather than one reckoned from the step in its middle.
     pub full: bool,
+    /// Whether decode steps go through the transformer's form for many rows.
+    pub wide_steps: bool,
 }
 
 /// One of the two heads.
@@ -96,6 +98,8 @@ pub struct Plan {
     pub prompt: usize,
     /// Whether a whole picture is drawn.
     pub full: bool,
+    /// Whether decode steps go through the transformer's form for many rows.
+    pub wide_steps: bool,
     /// What is smaller than it should be, and why.
     pub limits: Vec<Limit>,
 }
@@ -117,7 +121,8 @@ impl Plan {
     /// # Errors
     ///
     /// [`Error::StageMissing`] and [`Error::HeadMissing`] for what was asked for and does not
-    /// belong to how one of the models draws.
+    /// belong to how one of the models draws, [`Error::WideFormMissing`] where wide steps were
+    /// asked for and there is one form of the transformer.
     pub fn new(settings: &Settings, models: &[&Manifest]) -> Result<Self> {
         let context_length = least(models, |m| m.language.context_length);
         let tokens = models
@@ -127,6 +132,9 @@ impl Plan {
             .unwrap_or(0);
         let stages = stages(&settings.stages, models)?;
         let head = head(settings.head, models)?;
+        if settings.wide_steps && !models.iter().all(|m| m.has_wide_form()) {
+            return Err(Error::WideFormMissing);
+        }
 
         let mut limits = Vec::new();
         let mut fit = |stage, wanted: usize, room: usize| {
@@ -158,6 +166,7 @@ impl Plan {
             head,
             prompt,
             full: settings.full,
+            wide_steps: settings.wide_steps,
             limits,
         })
     }
@@ -249,7 +258,7 @@ mod tests {
             let settings = Settings {
                 stages: stages.to_vec(),
                 head,
-                full: false,
+                ..Settings::default()
             };
             Plan::new(&settings, models)
         };
@@ -274,6 +283,14 @@ mod tests {
         assert_eq!(
             refused(&[], Some(Head::Image), &[&tokens, flow]),
             "no image head here: a model draws by rectified flow"
+        );
+        let settings = Settings {
+            wide_steps: true,
+            ..Settings::default()
+        };
+        assert_eq!(
+            Plan::new(&settings, &[&tokens]).unwrap_err().to_string(),
+            "no wide steps here: a model has no form of the transformer for many rows; exports in q8 and q4 have"
         );
     }
 }

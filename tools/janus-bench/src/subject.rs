@@ -82,7 +82,12 @@ impl Case {
 impl Plan {
     /// What is timed in a stage of a model that runs on `provider`.
     pub fn cases(&self, stage: Stage, model: &Manifest, provider: ExecutionProvider) -> Vec<Case> {
-        workload::cases(stage, self, &Costs { model, provider })
+        let costs = Costs {
+            model,
+            provider,
+            wide_steps: self.wide_steps,
+        };
+        workload::cases(stage, self, &costs)
     }
 }
 

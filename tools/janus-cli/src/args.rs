@@ -53,6 +53,11 @@ pub(crate) struct Global {
         default_value = "cpu"
     )]
     pub(crate) on: ExecutionProvider,
+    /// A setting of PROVIDER, by the name that ONNX Runtime has for it; may be given several times
+    ///
+    /// For example gpu_mem_limit=8589934592 of cuda, or device_type=GPU of openvino.
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = setting)]
+    pub(crate) provider_option: Vec<(String, String)>,
     /// Run on the CPU what PROVIDER has no kernels for, and say what that is
     #[arg(long, global = true)]
     pub(crate) allow_fallback: bool,
@@ -83,6 +88,13 @@ pub(crate) struct Global {
         default_value = "text"
     )]
     pub(crate) error_format: ErrorFormat,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("it should be KEY=VALUE".to_owned()),
+    }
 }
 
 /// How errors are told.

@@ -1,6 +1,7 @@
 //! What commands share: the settings, the library, the cache.
 
 use std::cell::{OnceCell, RefCell};
+use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use janus_runtime::{ExecutionProvider, LibraryOptions, SessionOptions, load_libr
 use tracing_subscriber::EnvFilter;
 
 use crate::args::Global;
+use crate::failure::Failure;
 use crate::output;
 use crate::progress::Progress;
 
@@ -30,9 +32,29 @@ impl Context {
     pub(crate) fn session_options(&self) -> anyhow::Result<SessionOptions> {
         self.load_library()?;
         Ok(SessionOptions {
+            provider: self.global.on,
             allow_fallback: self.global.allow_fallback,
-            ..SessionOptions::on(self.global.on)
+            settings: self.global.provider_option.iter().cloned().collect(),
+            cache: self.compiled()?,
         })
+    }
+
+    /// Where providers keep what they compile, made if the provider in use compiles; without a cache
+    /// they compile at every start.
+    fn compiled(&self) -> anyhow::Result<Option<PathBuf>> {
+        use ExecutionProvider::{CoreMl, OpenVino, TensorRt};
+        if !matches!(self.global.on, TensorRt { .. } | CoreMl | OpenVino) {
+            return Ok(None);
+        }
+        let folder = self
+            .cache()?
+            .join("compiled")
+            .join(self.global.on.to_string().replace(':', "-"));
+        fs::create_dir_all(&folder).map_err(|source| Failure::Write {
+            path: folder.clone(),
+            source,
+        })?;
+        Ok(Some(folder))
     }
 
     /// The ONNX Runtime library, loaded.

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use clap::ValueEnum;
 use janus_convert::{ConvertOptions, FINGERPRINT, Stage, Target, convert_with_progress};
 use janus_demo::Checkpoint;
-use janus_runtime::manifest::{DType, Operators};
+use janus_runtime::manifest::{Activations, DType, Operators};
 use janus_runtime::{ExecutionProvider, Manifest};
 use sha2::{Digest, Sha256};
 
@@ -30,6 +30,8 @@ pub(crate) enum Dtype {
     Fp32,
     /// 16-bit floats, half the size
     Fp16,
+    /// 16-bit floats with the exponent of 32-bit ones, as the released weights are
+    Bf16,
     /// 8-bit integers for the matrices
     Q8,
     /// 4-bit integers for the transformer, 8-bit ones for heads and vision encoder
@@ -43,6 +45,7 @@ impl From<Dtype> for DType {
         match dtype {
             Dtype::Fp32 => Self::Fp32,
             Dtype::Fp16 => Self::Fp16,
+            Dtype::Bf16 => Self::Bf16,
             Dtype::Q8 => Self::Q8,
             Dtype::Q4 => Self::Q4,
             Dtype::Q4f16 => Self::Q4f16,
@@ -121,9 +124,12 @@ pub(crate) fn folder(context: &Context) -> anyhow::Result<PathBuf> {
 }
 
 fn options(context: &Context) -> ConvertOptions {
+    let dtype = context.global.dtype.unwrap_or(Dtype::Fp32).into();
+    let target = target(context.global.on);
     ConvertOptions {
-        operators: target(context.global.on).operators(),
-        ..ConvertOptions::in_precision(context.global.dtype.unwrap_or(Dtype::Fp32).into())
+        operators: target.operators(dtype),
+        activations: target.activations(dtype),
+        ..ConvertOptions::in_precision(dtype)
     }
 }
 
@@ -136,9 +142,10 @@ fn target(provider: ExecutionProvider) -> Target {
 
 /// What tells exports of the same checkpoint and precision apart.
 fn suffix(options: &ConvertOptions) -> &'static str {
-    match options.operators {
-        Operators::Fused => "",
-        Operators::Standard => "-standard",
+    match (options.operators, options.activations) {
+        (Operators::Fused, Activations::Fp32) => "",
+        (Operators::Fused, _) => "-16-bit",
+        (Operators::Standard, _) => "-standard",
     }
 }
 

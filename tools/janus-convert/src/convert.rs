@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use janus_runtime::manifest::{Converter, DType, FORMAT_VERSION, Family, Operators, Source};
+use janus_runtime::manifest::{
+    Activations, Converter, DType, FORMAT_VERSION, Family, Operators, Source,
+};
 use janus_runtime::{GraphKind, Manifest};
 
 use crate::checkpoint::Checkpoint;
@@ -31,6 +33,9 @@ pub struct ConvertOptions {
     pub recipe: Recipe,
     /// Which operators the graphs are made of.
     pub operators: Operators,
+    /// What the transformer, its heads and the vision encoder compute in; other than 32 bits is for
+    /// ONNX Runtime's own operators alone.
+    pub activations: Activations,
     /// An export with which files that are equal are shared, rather than stored again.
     pub share_with: Option<PathBuf>,
     /// The checkpoint of the SDXL VAE, which a JanusFlow model needs and no other has.
@@ -60,6 +65,7 @@ impl Default for ConvertOptions {
         Self {
             recipe: Recipe::shipped(DType::Fp32),
             operators: Operators::default(),
+            activations: Activations::default(),
             share_with: None,
             vae: None,
             family: None,
@@ -105,7 +111,7 @@ pub fn convert_with_progress(
         let context = &mut sizes.language.context_length;
         *context = FIXED_CONTEXT.min(*context);
     }
-    let graphs = networks::graphs(&model, &sizes, options.operators)?;
+    let graphs = networks::graphs(&model, &sizes, options.operators, options.activations)?;
     checkpoint.expect_all_used(&IGNORED)?;
     if let Some(vae) = &vae {
         vae.expect_all_used(&IGNORED_OF_VAE)?;
@@ -173,6 +179,7 @@ fn describe(
             opset: OPSET,
             dtype: options.recipe.dtype(),
             operators: options.operators,
+            activations: options.activations,
         },
         vision: preprocessor::read(released, &sizes.siglip, config.is_flow())?,
         language: sizes.language,

@@ -149,6 +149,7 @@ fn spec((name, dtype, shape): (&str, DType, &Shape)) -> TensorSpec {
         dtype: match dtype {
             DType::F32 => ElementType::F32,
             DType::F16 => ElementType::F16,
+            DType::BF16 => ElementType::Bf16,
             DType::I64 => ElementType::I64,
             DType::I32 => ElementType::I32,
             DType::I8 | DType::U8 => unreachable!("{name}: no graph takes or gives bytes"),

@@ -4,7 +4,7 @@
 
 use crate::error::{Error, Result};
 use crate::module::Module;
-use crate::onnx::{Conv, DType, Value, shape};
+use crate::onnx::{Conv, Value, shape};
 use crate::product::product;
 use crate::weight::Weight;
 
@@ -29,7 +29,7 @@ pub(crate) fn packed_linear<'g>(
     let _scope = x.graph().enter(path);
     let bias = stacked(parts.iter().map(|(m, out)| m.weight("bias", &[*out])))?;
     let name = format!("{path}.bias");
-    Ok(product + bias.store(x.graph(), name, DType::F32, &[product.extent(-1)]))
+    Ok(product + bias.store(x.graph(), name, x.dtype(), &[product.extent(-1)]))
 }
 
 /// `x · Wᵀ`
@@ -74,7 +74,7 @@ pub(crate) fn embedding<'g>(
     let dtype = m.recipe().float(m.path())?;
     let table = m.weight("weight", &[rows, width])?;
     let table = table.store(graph, format!("{m}.weight"), dtype, &[rows, width]);
-    Ok(table.rows(indices).cast(DType::F32))
+    Ok(table.rows(indices).narrow())
 }
 
 /// `(x − mean) / √(variance + eps) · weight + bias` over the last axis.
@@ -90,7 +90,7 @@ pub(crate) fn rms_norm<'g>(m: &Module<'_>, x: Value<'g>, eps: f32) -> Result<Val
     let _scope = x.graph().enter(m);
     let width = x.extent(-1);
     let weight = m.weight("weight", &[width])?;
-    let weight = weight.store(x.graph(), format!("{m}.weight"), DType::F32, &[width]);
+    let weight = weight.store(x.graph(), format!("{m}.weight"), x.dtype(), &[width]);
     Ok(x.rms_norm(weight, eps))
 }
 
@@ -139,8 +139,8 @@ pub(crate) fn conv2d_with<'g>(
         &dims,
     );
     let bias = m.weight("bias", &[out])?;
-    let bias = bias.store(x.graph(), format!("{m}.bias"), DType::F32, &[out]);
-    Ok(x.conv2d(weight.cast(DType::F32), bias, conv))
+    let bias = bias.store(x.graph(), format!("{m}.bias"), x.dtype(), &[out]);
+    Ok(x.conv2d(weight.cast(x.dtype()), bias, conv))
 }
 
 /// A convolution of each channel by itself that keeps height and width.
@@ -156,8 +156,8 @@ pub(crate) fn depthwise_conv2d<'g>(
     let weight = m.weight("weight", &dims)?;
     let weight = weight.store(x.graph(), format!("{m}.weight"), dtype, &dims);
     let bias = m.weight("bias", &[channels])?;
-    let bias = bias.store(x.graph(), format!("{m}.bias"), DType::F32, &[channels]);
-    Ok(x.depthwise_conv2d(weight.cast(DType::F32), bias, Conv::same(kernel)))
+    let bias = bias.store(x.graph(), format!("{m}.bias"), x.dtype(), &[channels]);
+    Ok(x.depthwise_conv2d(weight.cast(x.dtype()), bias, Conv::same(kernel)))
 }
 
 /// Global response norm of `[n, places, c]` (ConvNeXt V2, section 3.2): `(γ · g / mean(g) + 1) · x
@@ -173,7 +173,7 @@ pub(crate) fn global_response_norm<'g>(
     let dims = [1, 1, 1, channels];
     let store = |name: &str| -> Result<_> {
         let weight = m.weight(name, &dims)?;
-        Ok(weight.store(graph, format!("{m}.{name}"), DType::F32, &[channels]))
+        Ok(weight.store(graph, format!("{m}.{name}"), x.dtype(), &[channels]))
     };
     let (gamma, beta) = (store("weight")?, store("bias")?);
     let length = x.reduce_l2(1);
@@ -190,7 +190,7 @@ fn scale_and_shift<'g>(
 ) -> Result<[Value<'g>; 2]> {
     let store = |name: &str| -> Result<_> {
         let weight = m.weight(name, &[width])?;
-        Ok(weight.store(x.graph(), format!("{m}.{name}"), DType::F32, dims))
+        Ok(weight.store(x.graph(), format!("{m}.{name}"), x.dtype(), dims))
     };
     Ok([store("weight")?, store("bias")?])
 }

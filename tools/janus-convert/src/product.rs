@@ -3,7 +3,7 @@
 use janus_runtime::manifest::Operators;
 
 use crate::error::{Error, Result};
-use crate::onnx::{DType, Dim, Value};
+use crate::onnx::Value;
 use crate::recipe::{Format, Recipe};
 use crate::weight::{Quantised, Weight};
 
@@ -31,14 +31,14 @@ pub(crate) fn product<'g>(
     Ok(match format {
         Format::Float(dtype) => {
             let weight = weight.store_transposed(graph, format!("{path}.weight"), dtype);
-            x.matmul(weight.cast(DType::F32))
+            x.matmul(weight.cast(x.dtype()))
         }
         Format::Blocks(blocks) => {
             let Quantised { codes, scales } =
                 weight.store_blocks(graph, path, blocks, recipe.scales());
             x.matmul_blocks(
                 codes,
-                scales.cast(DType::F32),
+                scales.cast(x.dtype()),
                 blocks.bits.count(),
                 blocks.size,
             )
@@ -65,32 +65,32 @@ fn dynamic_product<'g>(x: Value<'g>, weight: Quantised<'g>) -> Value<'g> {
 }
 
 /// How the rows of a tensor lie: the kernels want them along a single axis.
-enum Rows {
+enum Rows<'g> {
     /// `[rows, width]`
     Plain,
-    /// `[1, rows, width]`, or `[n, rows, width]` for any number n.
-    Nested(Dim, Dim),
+    /// `[n, rows, width]`, as this tensor.
+    Nested(Value<'g>),
 }
 
-impl Rows {
-    fn of(x: Value<'_>) -> Self {
-        match x.shape()[..] {
-            [outer, rows, _] => Self::Nested(outer, rows),
+impl<'g> Rows<'g> {
+    fn of(x: Value<'g>) -> Self {
+        match x.shape().len() {
+            3 => Self::Nested(x),
             _ => Self::Plain,
         }
     }
 
-    fn join<'g>(&self, x: Value<'g>) -> Value<'g> {
+    fn join(&self, x: Value<'g>) -> Value<'g> {
         match self {
             Self::Plain => x,
             Self::Nested(..) => x.join_rows(),
         }
     }
 
-    fn part<'g>(&self, x: Value<'g>) -> Value<'g> {
+    fn part(&self, x: Value<'g>) -> Value<'g> {
         match *self {
             Self::Plain => x,
-            Self::Nested(outer, rows) => x.part_rows(outer, rows),
+            Self::Nested(like) => x.part_rows(like),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use janus_runtime::manifest::Operators;
+use janus_runtime::manifest::{Activations, DType, Operators};
 
 /// An execution provider that an export is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -50,18 +50,28 @@ impl Target {
         }
     }
 
-    /// The operators of its graphs.
+    /// The operators of its graphs in a precision.
     ///
     /// ONNX Runtime's own attention takes 32-bit floats on the CPU and in WebGPU, ragged rows and
     /// several positions after a past. CUDA's takes 16-bit floats only, DirectML's no rotary tables
     /// and no second piece of a prompt, TensorRT, CoreML and OpenVINO have none: they get the
     /// standard's operators in fixed sizes.
-    pub fn operators(self) -> Operators {
+    pub fn operators(self, dtype: DType) -> Operators {
         match self {
             Self::Cpu | Self::WebGpu => Operators::Fused,
+            Self::Cuda if self.activations(dtype) != Activations::Fp32 => Operators::Fused,
             Self::Cuda | Self::TensorRt | Self::DirectMl | Self::CoreMl | Self::OpenVino => {
                 Operators::Standard
             }
+        }
+    }
+
+    /// What its graphs compute in, in a precision: 16 bits where a provider is at its best in them.
+    pub fn activations(self, dtype: DType) -> Activations {
+        match (self, dtype) {
+            (Self::Cuda, DType::Fp16) => Activations::Fp16,
+            (Self::Cuda, DType::Bf16) => Activations::Bf16,
+            _ => Activations::Fp32,
         }
     }
 }

@@ -37,6 +37,12 @@ const content = [
 const seen = await client.chat.completions.create({ ...ask, messages: [{ role: "user", content }] });
 assert.ok(seen.usage.prompt_tokens > answer.usage.prompt_tokens);
 
+// What it sees in pictures.
+const input = "data:image/png;base64," + picture;
+const vector = (await client.embeddings.create({ model: "janus-demo", input })).data[0].embedding;
+const plain = await client.embeddings.create({ model: "janus-demo", input, encoding_format: "float" });
+assert.ok(vector.every((value, i) => Math.abs(value - plain.data[0].embedding[i]) < 1e-6));
+
 // A stream that is left.
 const left = await client.chat.completions.create({ ...ask, stream: true });
 for await (const _ of left) break;

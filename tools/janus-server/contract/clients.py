@@ -51,6 +51,14 @@ assert seen.usage.prompt_tokens > answer.usage.prompt_tokens and seen.choices[0]
 messages = [*ask["messages"], answer.choices[0].message, {"role": "user", "content": "sure?"}]
 assert client.chat.completions.create(model="janus-demo", messages=messages, max_tokens=4)
 
+# What it sees in pictures: the client asks for base64 by itself, and reads it.
+url = f"data:image/png;base64,{picture}"
+seen = client.embeddings.create(model="janus-demo", input=[url])
+plain = client.embeddings.create(model="janus-demo", input=[url, url], encoding_format="float")
+assert abs(sum(value * value for value in seen.data[0].embedding) - 1) < 1e-3
+assert len(plain.data) == 2 and plain.usage.prompt_tokens == 2 * seen.usage.prompt_tokens
+assert all(abs(a - b) < 1e-6 for a, b in zip(seen.data[0].embedding, plain.data[1].embedding))
+
 
 def expect(kind: type, work) -> openai.APIStatusError:
     try:

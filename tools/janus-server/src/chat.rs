@@ -1,8 +1,8 @@
 //! `POST /v1/chat/completions`: conversations with pictures.
 
-mod message;
+pub(crate) mod message;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -93,7 +93,11 @@ pub(crate) async fn answer(app: &App, request: ChatRequest) -> Result<Response, 
     let usage = options.and_then(|options| options.include_usage) == Some(true);
     let completion = Completion::new(&app.engine.name, answers);
     match request.stream == Some(true) {
-        true => completion.stream(updates, usage).await,
+        true => {
+            completion
+                .stream(updates, usage, app.settings.quiet())
+                .await
+        }
         false => completion.whole(updates).await,
     }
 }
@@ -253,6 +257,7 @@ impl Completion {
         mut self,
         mut updates: UnboundedReceiver<TextUpdate>,
         usage: bool,
+        quiet: Duration,
     ) -> Result<Response, ApiError> {
         match updates.recv().await {
             Some(TextUpdate::Begun { prompt_tokens }) => self.prompt_tokens = prompt_tokens,
@@ -269,6 +274,7 @@ impl Completion {
                 begun,
                 failed,
             },
+            quiet,
         ))
     }
 

@@ -1,5 +1,7 @@
 //! `POST /v1/images/generations`: pictures from text, also while they are being drawn.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use axum::response::Response;
 use base64::Engine as _;
@@ -75,7 +77,7 @@ pub(crate) async fn generate(app: &App, request: ImagesRequest) -> Result<Respon
         failed: false,
     };
     match request.stream == Some(true) {
-        true => drawing.stream(updates).await,
+        true => drawing.stream(updates, app.settings.quiet()).await,
         false => drawing.whole(updates).await,
     }
 }
@@ -188,13 +190,14 @@ impl Drawing {
     async fn stream(
         mut self,
         mut updates: UnboundedReceiver<ImageUpdate>,
+        quiet: Duration,
     ) -> Result<Response, ApiError> {
         match updates.recv().await {
             Some(ImageUpdate::Begun { prompt_tokens }) => self.prompt_tokens = prompt_tokens,
             Some(ImageUpdate::Failed(error)) => return Err(error),
             _ => return Err(ApiError::internal()),
         }
-        Ok(sse::respond(updates, self))
+        Ok(sse::respond(updates, self, quiet))
     }
 
     fn described(&self) -> Value {

@@ -13,6 +13,7 @@
 //! the handlers are asynchronous, the model is one thread, and channels lie between.
 
 mod chat;
+mod embeddings;
 mod engine;
 mod error;
 mod fields;

@@ -17,7 +17,7 @@ use crate::chat::{self, now};
 use crate::engine::{Engine, Ticket};
 use crate::error::ApiError;
 use crate::settings::Settings;
-use crate::{fields, images, json as body, page};
+use crate::{embeddings, fields, images, json as body, page};
 
 /// The description of everything that can be asked for.
 const OPENAPI: &str = include_str!("openapi.json");
@@ -84,6 +84,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(chat_completions))
         .route("/v1/images/generations", post(image_generations))
+        .route("/v1/embeddings", post(embeddings))
         .route("/v1/models", get(models))
         .route("/v1/models/{model}", get(model))
         .route("/health", get(health))
@@ -131,9 +132,10 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
 
 /// The endpoint as metrics name it: one of few.
 fn endpoint(path: &str) -> &'static str {
-    const KNOWN: [&str; 7] = [
+    const KNOWN: [&str; 8] = [
         "/v1/chat/completions",
         "/v1/images/generations",
+        "/v1/embeddings",
         "/v1/models",
         "/health",
         "/ready",
@@ -256,6 +258,10 @@ async fn image_generations(
     request: Request,
 ) -> Result<Response, ApiError> {
     images::generate(&app, body::read(request, &app.settings).await?).await
+}
+
+async fn embeddings(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    embeddings::embed(&app, body::read(request, &app.settings).await?).await
 }
 
 async fn models(State(app): State<Arc<App>>) -> Response {

@@ -1,7 +1,9 @@
 //! What an operator may set, and the limits that hold otherwise.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use janus_pipeline::WideSteps;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
@@ -29,6 +31,9 @@ pub struct Settings {
     pub cache_mib: usize,
     /// Positions of a prompt that are run between two steps of those that are being generated.
     pub prompt_piece: usize,
+    /// Which sequences take their steps by the transformer's form for many rows, where an export has
+    /// two forms.
+    pub wide_steps: WideSteps,
     /// Connections at a time.
     pub max_connections: usize,
     /// Length of a request's body in bytes.
@@ -49,6 +54,8 @@ pub struct Settings {
     pub header_seconds: u64,
     /// Seconds in which the body of a request has to arrive.
     pub body_seconds: u64,
+    /// Seconds after which a stream without events gets a comment.
+    pub ping_seconds: u64,
     /// Seconds that requests under way are given when the server is told to stop.
     pub drain_seconds: u64,
 }
@@ -65,6 +72,7 @@ impl Default for Settings {
             max_rows: 32,
             cache_mib: 4096,
             prompt_piece: 64,
+            wide_steps: WideSteps::Pictures,
             max_connections: 1024,
             max_body_bytes: 32_000_000,
             max_pictures: 8,
@@ -75,12 +83,18 @@ impl Default for Settings {
             request_seconds: 600,
             header_seconds: 10,
             body_seconds: 30,
+            ping_seconds: 15,
             drain_seconds: 30,
         }
     }
 }
 
 impl Settings {
+    /// How long a stream may have nothing to tell.
+    pub(crate) fn quiet(&self) -> Duration {
+        Duration::from_secs(self.ping_seconds)
+    }
+
     /// Checks the ranges.
     ///
     /// # Errors
@@ -99,6 +113,7 @@ impl Settings {
             ("request_seconds", self.request_seconds as usize),
             ("header_seconds", self.header_seconds as usize),
             ("body_seconds", self.body_seconds as usize),
+            ("ping_seconds", self.ping_seconds as usize),
         ];
         if let Some((setting, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
             return Err(Error::Setting {

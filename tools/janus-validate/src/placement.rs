@@ -67,7 +67,7 @@ pub fn record_placement(model: &ModelDir, options: &SessionOptions) -> Result<Pl
     let provider = options.provider;
     let options = SessionOptions {
         allow_fallback: true,
-        ..*options
+        ..options.clone()
     };
     let mut graphs = Vec::new();
     for &kind in model.manifest().graphs.keys() {

@@ -87,6 +87,7 @@ impl fmt::Display for Stage {
 /// pictures and without, and pictures drawn at the model's own guidance and at 5, the official one.
 /// They are sampled with a seed, answers at temperature 1, pictures at the model's own. Then the
 /// model reads the same sequences, and each of its predictions is compared with the reference's.
+/// The limits hold at the model's own guidance; another one is told without a verdict.
 /// Both run step by step with the cache, as in use. Each graph is also run alone, on what the
 /// reference's graphs hand on.
 ///
@@ -121,13 +122,14 @@ pub fn compare_precision(
 
     let dtype = model.manifest().converter.dtype;
     let limits = Limits::of(dtype);
+    let own_guidance = reference.manifest().generation.guidance_scale;
     Ok(PrecisionReport {
         dtype,
         reference_dtype: reference.manifest().converter.dtype,
         seed: wanted.seed,
         limits,
         graphs: graphs::compare_all(&found.graphs, &recorded.graphs, &limits),
-        distributions: found.distributions(&limits),
+        distributions: found.distributions(&limits, own_guidance),
     })
 }
 

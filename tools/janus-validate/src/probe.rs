@@ -107,8 +107,12 @@ fn fitted(value: &Output, spec: &TensorSpec) -> Option<Output> {
             .slice_axis(Axis(axis), Slice::from(..extent))
             .to_owned();
     }
-    (array.ndim() == spec.shape.len() && spec.dtype == ElementType::F32)
-        .then_some(Output::F32(array))
+    (array.ndim() == spec.shape.len()
+        && matches!(
+            spec.dtype,
+            ElementType::F32 | ElementType::F16 | ElementType::Bf16
+        ))
+    .then_some(Output::F32(array))
 }
 
 /// A tensor of which nothing is at hand: an empty cache, positions, or normal numbers.

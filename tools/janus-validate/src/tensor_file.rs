@@ -149,7 +149,9 @@ impl TensorFile {
     /// No graph reads 16-bit floats: an export in 16 bits has 32-bit inputs and outputs.
     pub fn input(&self, name: &str, dtype: ElementType) -> Result<Input<'static>> {
         Ok(match dtype {
-            ElementType::F32 | ElementType::F16 => Input::F32(self.f32(name)?.into()),
+            ElementType::F32 | ElementType::F16 | ElementType::Bf16 => {
+                Input::F32(self.f32(name)?.into())
+            }
             ElementType::I64 => Input::I64(self.i64(name)?.into()),
             ElementType::I32 => Input::I32(self.i32(name)?.into()),
         })

@@ -75,7 +75,7 @@ impl Workload for Decode {
             _ => self.prepare(case)?,
         };
         let mut laps = Laps::begin();
-        let hidden = rows.forward(&mut self.llm)?;
+        let hidden = rows.forward(&mut self.llm, self.plan.wide_steps)?;
         laps.lap();
         match self.plan.head {
             Head::Text => drop(black_box(self.llm.text_logits(&hidden.last())?)),
@@ -114,9 +114,16 @@ impl Rows {
         })
     }
 
-    /// One position more for every row.
-    pub(super) fn forward(&mut self, llm: &mut LanguageModel) -> Result<HiddenStates, AnyError> {
-        Ok(llm.forward(&self.embeds, &mut self.cache)?)
+    /// One position more for every row, by the transformer's form for many rows or the other.
+    pub(super) fn forward(
+        &mut self,
+        llm: &mut LanguageModel,
+        wide: bool,
+    ) -> Result<HiddenStates, AnyError> {
+        Ok(match wide {
+            true => llm.forward_wide(&self.embeds, &mut self.cache)?,
+            false => llm.forward(&self.embeds, &mut self.cache)?,
+        })
     }
 
     /// Forgets that position, so that the next step has as many before it.

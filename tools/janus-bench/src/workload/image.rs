@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use janus_llm::{Embeddings, LanguageModel, Sampler, Sampling};
-use janus_pipeline::{Event, Request, Scheduler};
+use janus_pipeline::{Event, Request, Scheduler, WideSteps};
 use janus_runtime::{ImageToken, Manifest, ModelDir, SessionOptions, TokenId};
 use janus_vq::{ImageTokens, VqDecoder};
 
@@ -119,7 +119,7 @@ impl Picture {
             None => self.middle()?,
         };
         let mut laps = Laps::begin();
-        let hidden = rows.forward(&mut self.llm)?;
+        let hidden = rows.forward(&mut self.llm, self.plan.wide_steps)?;
         laps.lap();
         let logits = self.llm.image_logits(&hidden.last())?;
         laps.lap();
@@ -138,7 +138,7 @@ impl Picture {
     fn prompt(&mut self) -> Result<Vec<f64>, AnyError> {
         let laps = Laps::begin();
         let request = self.request()?;
-        let mut scheduler = Scheduler::new(&self.llm, vocabulary(&self.model));
+        let mut scheduler = self.scheduler();
         scheduler.submit(request)?;
         while scheduler.step(&mut self.llm)?.is_empty() {}
         Ok(laps.end())
@@ -149,7 +149,7 @@ impl Picture {
         let mut laps = Laps::begin();
         let request = self.request()?;
         let mut tokens = Vec::with_capacity(self.model.drawing.num_tokens());
-        let mut scheduler = Scheduler::new(&self.llm, vocabulary(&self.model));
+        let mut scheduler = self.scheduler();
         scheduler.submit(request)?;
         while tokens.is_empty() {
             tokens.extend(
@@ -173,6 +173,14 @@ impl Picture {
         black_box(self.vq.decode(&tokens)?);
         laps.lap();
         Ok(laps.end())
+    }
+
+    fn scheduler(&self) -> Scheduler {
+        let wide_steps = match self.plan.wide_steps {
+            true => WideSteps::Always,
+            false => WideSteps::Never,
+        };
+        Scheduler::new(&self.llm, vocabulary(&self.model)).with_wide_steps(wide_steps)
     }
 
     /// Another prompt every time; its unconditional twin is that of the last one, as all prompts

@@ -30,7 +30,7 @@ impl Load {
     pub(super) fn new(dir: &ModelDir, options: &SessionOptions) -> Self {
         Self {
             dir: dir.clone(),
-            options: *options,
+            options: options.clone(),
             graphs: dir.manifest().graphs.keys().copied().collect(),
         }
     }

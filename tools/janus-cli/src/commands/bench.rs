@@ -66,6 +66,9 @@ pub(crate) struct Args {
     /// Draw a whole picture
     #[arg(long)]
     full: bool,
+    /// Run decode steps by the transformer's form for many rows, which exports in q8 and q4 have
+    #[arg(long)]
+    wide_steps: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -224,6 +227,7 @@ impl Args {
             stages: self.stage.clone(),
             head: self.head,
             full: self.full,
+            wide_steps: self.wide_steps,
         }
     }
 

@@ -39,7 +39,8 @@ pub(crate) struct Args {
     checkpoint: PathBuf,
     /// Directory to write
     out: PathBuf,
-    /// A file that says which weights are stored how, or one of fp32, fp16, q8, q4, q4f16, q4-small
+    /// A file that says which weights are stored how, or one of fp32, fp16, bf16, q8, q4, q4f16,
+    /// q4-small
     #[arg(long, value_name = "FILE", conflicts_with = "dtype")]
     recipe: Option<PathBuf>,
     /// What it is for: cpu, cuda, tensorrt, directml, coreml, openvino or webgpu; several make several
@@ -89,12 +90,14 @@ impl From<FamilyName> for Family {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    let recipe = recipe(args, context)?;
     let mut share_with: Option<PathBuf> = None;
     for (out, target) in outputs(args)? {
         let begun = Instant::now();
         let options = ConvertOptions {
-            recipe: recipe(args, context)?,
-            operators: target.operators(),
+            operators: target.operators(recipe.dtype()),
+            activations: target.activations(recipe.dtype()),
+            recipe: recipe.clone(),
             share_with: share_with.clone(),
             vae: args.vae.clone(),
             family: args.family.map(Family::from),

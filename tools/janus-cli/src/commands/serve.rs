@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use clap::{Args as _, FromArgMatches as _};
+use janus_pipeline::WideSteps;
 use janus_server::{Drained, Served, Server, Settings};
 use serde::{Deserialize as _, Serialize};
 use toml::Table;
@@ -81,6 +82,10 @@ struct Flags {
     /// Positions of a prompt that are run between two steps of the others [default: 64]
     #[arg(long, value_name = "N")]
     prompt_piece: Option<usize>,
+    /// What takes its steps by the transformer's form for many rows, which exports in q8 and q4 have:
+    /// never, pictures, always [default: pictures]
+    #[arg(long, value_name = "WHAT")]
+    wide_steps: Option<WideSteps>,
     /// Connections at a time [default: 1024]
     #[arg(long, value_name = "N")]
     max_connections: Option<usize>,
@@ -111,6 +116,9 @@ struct Flags {
     /// Seconds in which the body of a request has to arrive [default: 30]
     #[arg(long, value_name = "S")]
     body_seconds: Option<u64>,
+    /// Seconds after which a stream without events gets a comment [default: 15]
+    #[arg(long, value_name = "S")]
+    ping_seconds: Option<u64>,
     /// Seconds that requests under way are given when the server is to stop [default: 30]
     #[arg(long, value_name = "S")]
     drain_seconds: Option<u64>,
@@ -242,7 +250,7 @@ mod tests {
     /// What the help says is the default has to be.
     #[test]
     fn the_help_tells_the_defaults() {
-        let defaults = format!("{:?}", Settings::default());
+        let defaults = format!("{:?}", Settings::default()).to_lowercase();
         let command = Flags::augment_args(clap::Command::new(""));
         let mut told = 0;
         for flag in command.get_arguments() {

@@ -201,9 +201,10 @@ fn of_bench(error: &janus_bench::Error) -> Option<Status> {
     use janus_bench::Error as E;
     match error {
         E::Measure { .. } => None,
-        E::UnknownStage { .. } | E::StageMissing { .. } | E::HeadMissing { .. } => {
-            Some(Status::Usage)
-        }
+        E::UnknownStage { .. }
+        | E::StageMissing { .. }
+        | E::HeadMissing { .. }
+        | E::WideFormMissing => Some(Status::Usage),
         E::BandwidthBuffer { .. } => Some(Status::Resource),
     }
 }

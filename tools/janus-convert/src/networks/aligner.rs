@@ -27,7 +27,7 @@ pub(crate) fn gen_embed(
     let width = table.extent("weight", 1)?;
     let x = embedding(&table, tokens, [codebook_size, width])?;
     let x = align(&gen_aligner_of(model), x, hidden_size)?;
-    x.output(tensors::INPUTS_EMBEDS);
+    x.output_f32(tensors::INPUTS_EMBEDS);
     Ok(())
 }
 

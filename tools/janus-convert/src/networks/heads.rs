@@ -26,7 +26,7 @@ pub(crate) fn lm_head(
     if tied && !head.has("weight") {
         head = language_model_of(model).at("embed_tokens");
     }
-    projection(&head, hidden_states(g, c), c.vocab_size)?.output(tensors::LOGITS);
+    projection(&head, hidden_states(g, c), c.vocab_size)?.output_f32(tensors::LOGITS);
     Ok(())
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn gen_head(
     let hidden = m.at(["output_mlp_projector", "proj_out"]);
     let width = hidden.extent("weight", 0)?;
     let x = hidden_states(g, c);
-    mlp([&hidden, &m.at("vision_head")], x, [width, codebook_size])?.output(tensors::LOGITS);
+    mlp([&hidden, &m.at("vision_head")], x, [width, codebook_size])?.output_f32(tensors::LOGITS);
     Ok(())
 }
 
@@ -51,4 +51,5 @@ fn hidden_states<'g>(g: &'g GraphBuilder, c: &LanguageConfig) -> Value<'g> {
         DType::F32,
         shape![BATCH, c.hidden_size],
     )
+    .narrow()
 }

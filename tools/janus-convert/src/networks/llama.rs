@@ -24,9 +24,9 @@ use crate::error::Result;
 use crate::module::Module;
 use crate::nn::{embedding, packed_projection, projection, rms_norm};
 use crate::onnx::{
-    CacheInputs, DType, Dim, GraphBuilder, GroupedQuery, Rotary, Sink, TensorData, Value, shape,
+    CacheInputs, DType, GraphBuilder, GroupedQuery, Rotary, Sink, TensorData, Value, shape,
 };
-use crate::weight::little_endian;
+use crate::weight::encoded;
 
 /// The language model's place in a checkpoint.
 pub(crate) fn language_model_of<'c>(model: &Module<'c>) -> Module<'c> {
@@ -38,25 +38,18 @@ pub(crate) fn embed_tokens(g: &GraphBuilder, m: &Module<'_>, c: &LanguageConfig)
     let ids = g.input(tensors::INPUT_IDS, DType::I64, shape![BATCH, SEQUENCE]);
     let table = [c.vocab_size, c.hidden_size];
     let embeds = embedding(&m.at("embed_tokens"), ids, table)?;
-    embeds.output(tensors::INPUTS_EMBEDS);
+    embeds.output_f32(tensors::INPUTS_EMBEDS);
     Ok(())
 }
 
 /// `language_model.onnx`: `inputs_embeds [b, s, H]` and the cache → `hidden_states [b, s, H]` and
-/// the cache. `prefill.onnx` is the same for a `batch` of one.
-pub(crate) fn language_model(
-    g: &GraphBuilder,
-    m: &Module<'_>,
-    c: &LanguageConfig,
-    batch: Dim,
-) -> Result<()> {
-    let mut x = g.input(
-        tensors::INPUTS_EMBEDS,
-        DType::F32,
-        shape![batch, SEQUENCE, c.hidden_size],
-    );
+/// the cache. `prefill.onnx` is the same in another precision.
+pub(crate) fn language_model(g: &GraphBuilder, m: &Module<'_>, c: &LanguageConfig) -> Result<()> {
+    let embeds = shape![BATCH, SEQUENCE, c.hidden_size];
+    let embeds = g.input(tensors::INPUTS_EMBEDS, DType::F32, embeds);
+    let mut x = embeds.narrow();
     let past = match g.operators() {
-        Operators::Fused => Past::Fused(Positions::new(g, m, c, batch)),
+        Operators::Fused => Past::Fused(Positions::new(g, m, c)),
         Operators::Standard => Past::Fixed(FixedPositions::new(g, x.extent(1), c)),
     };
 
@@ -68,7 +61,7 @@ pub(crate) fn language_model(
         present.push(key_value);
     }
 
-    rms_norm(&m.at("norm"), x, c.rms_norm_eps)?.output(tensors::HIDDEN_STATES);
+    rms_norm(&m.at("norm"), x, c.rms_norm_eps)?.output_f32(tensors::HIDDEN_STATES);
     for (i, [key, value]) in present.into_iter().enumerate() {
         key.output(tensors::present_key(i));
         value.output(tensors::present_value(i));
@@ -143,22 +136,20 @@ struct Positions<'g> {
     rotary: Rotary<'g>,
     seqlens_k: Value<'g>,
     total_sequence_length: Value<'g>,
-    batch: Dim,
 }
 
 impl<'g> Positions<'g> {
-    fn new(g: &'g GraphBuilder, m: &Module<'_>, c: &LanguageConfig, batch: Dim) -> Self {
-        let [cos, sin] = [f64::cos, f64::sin].map(|f| RotaryTable::new(c, f));
+    fn new(g: &'g GraphBuilder, m: &Module<'_>, c: &LanguageConfig) -> Self {
+        let [cos, sin] = [f64::cos, f64::sin].map(|f| RotaryTable::new(c, f, g.float()));
         let dims = [c.context_length, c.head_dim / 2];
         Self {
             rotary: Rotary {
-                position_ids: g.input(tensors::POSITION_IDS, DType::I64, shape![batch, SEQUENCE]),
-                cos: g.weight(format!("{m}.rotary_emb.cos"), DType::F32, &dims, cos),
-                sin: g.weight(format!("{m}.rotary_emb.sin"), DType::F32, &dims, sin),
+                position_ids: g.input(tensors::POSITION_IDS, DType::I64, shape![BATCH, SEQUENCE]),
+                cos: g.weight(format!("{m}.rotary_emb.cos"), g.float(), &dims, cos),
+                sin: g.weight(format!("{m}.rotary_emb.sin"), g.float(), &dims, sin),
             },
-            seqlens_k: g.input(tensors::SEQLENS_K, DType::I32, shape![batch]),
+            seqlens_k: g.input(tensors::SEQLENS_K, DType::I32, shape![BATCH]),
             total_sequence_length: g.input(tensors::TOTAL_SEQUENCE_LENGTH, DType::I32, shape![]),
-            batch,
         }
     }
 
@@ -188,10 +179,10 @@ impl<'g> Positions<'g> {
 
     /// The inputs of the attention of layer `i`.
     fn cache(&self, g: &'g GraphBuilder, i: usize, c: &LanguageConfig) -> CacheInputs<'g> {
-        let shape = shape![self.batch, c.num_kv_heads, CAPACITY, c.head_dim];
+        let shape = shape![BATCH, c.num_kv_heads, CAPACITY, c.head_dim];
         CacheInputs {
-            past_key: g.input(tensors::past_key(i), DType::F32, shape.clone()),
-            past_value: g.input(tensors::past_value(i), DType::F32, shape),
+            past_key: g.input(tensors::past_key(i), g.float(), shape.clone()),
+            past_value: g.input(tensors::past_value(i), g.float(), shape),
             seqlens_k: self.seqlens_k,
             total_sequence_length: self.total_sequence_length,
         }
@@ -204,10 +195,11 @@ struct RotaryTable {
     positions: usize,
     frequencies: Vec<f64>,
     f: fn(f64) -> f64,
+    dtype: DType,
 }
 
 impl RotaryTable {
-    fn new(c: &LanguageConfig, f: fn(f64) -> f64) -> Self {
+    fn new(c: &LanguageConfig, f: fn(f64) -> f64, dtype: DType) -> Self {
         let exponent = |i: usize| -2.0 * i as f64 / c.head_dim as f64;
         let frequencies = (0..c.head_dim / 2)
             .map(|i| c.rope_theta.powf(exponent(i)))
@@ -216,6 +208,7 @@ impl RotaryTable {
             positions: c.context_length,
             frequencies,
             f,
+            dtype,
         }
     }
 }
@@ -227,11 +220,8 @@ impl TensorData for RotaryTable {
             let positions = first..(first + ROWS).min(self.positions);
             let angles = positions
                 .flat_map(|position| self.frequencies.iter().map(move |f| position as f64 * f));
-            sink(&little_endian(
-                &angles
-                    .map(|angle| (self.f)(angle) as f32)
-                    .collect::<Vec<_>>(),
-            ))?;
+            let values = angles.map(|angle| (self.f)(angle) as f32);
+            sink(&encoded(&values.collect::<Vec<_>>(), self.dtype))?;
         }
         Ok(())
     }

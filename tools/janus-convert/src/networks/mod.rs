@@ -37,7 +37,7 @@ pub(crate) mod vq_decoder;
 pub(crate) mod vq_encoder;
 
 use janus_runtime::GraphKind;
-use janus_runtime::manifest::{Operators, VqConfig};
+use janus_runtime::manifest::{Activations, Operators, VqConfig};
 
 use crate::checkpoint::Ignored;
 use crate::config::{DrawingSizes, FlowSizes, Sizes};
@@ -113,6 +113,7 @@ pub(crate) fn graphs(
     model: &Module<'_>,
     sizes: &Sizes<'_>,
     operators: Operators,
+    activations: Activations,
 ) -> Result<Vec<(GraphKind, GraphFile)>> {
     let prefill = model.recipe().prefill();
     let drawing = sizes.drawing.config();
@@ -124,7 +125,7 @@ pub(crate) fn graphs(
             (GraphKind::Prefill, Some(recipe)) => model.by(recipe),
             _ => model.clone(),
         };
-        let g = builder(kind, operators);
+        let g = builder(kind, operators, activations);
         match &sizes.drawing {
             DrawingSizes::Tokens(vq) => with_tokens(kind, &g, &model, sizes, vq)?,
             DrawingSizes::Flow(flow) => with_flow(kind, &g, &model, sizes, flow)?,
@@ -142,9 +143,9 @@ pub(crate) fn graphs(
 
 /// An empty graph. One of the standard's operators has a size of its own, but for the table of words,
 /// of which a prompt has any number.
-fn builder(kind: GraphKind, operators: Operators) -> GraphBuilder {
+fn builder(kind: GraphKind, operators: Operators, activations: Activations) -> GraphBuilder {
     match (operators, kind) {
-        (Operators::Fused, _) => GraphBuilder::default(),
+        (Operators::Fused, _) => GraphBuilder::computing_in(floats_of(kind, activations)),
         (Operators::Standard, GraphKind::EmbedTokens) => GraphBuilder::standard(&[]),
         (Operators::Standard, GraphKind::Prefill) => {
             GraphBuilder::standard(&[(BATCH, 1), (SEQUENCE, PIECE)])
@@ -152,6 +153,24 @@ fn builder(kind: GraphKind, operators: Operators) -> GraphBuilder {
         (Operators::Standard, _) => {
             GraphBuilder::standard(&[(BATCH, 1), (SEQUENCE, 1), (IMAGES, 1)])
         }
+    }
+}
+
+/// What a graph computes in where the transformer does so in `activations`. Pictures are drawn in 32
+/// bits: the sums of the tokenizer's, the VAE's and the flow's norms leave the range of 16. The vision
+/// encoder has a convolution, which no provider has in bf16.
+fn floats_of(kind: GraphKind, activations: Activations) -> Activations {
+    match (kind, activations) {
+        (
+            GraphKind::VqDecoder
+            | GraphKind::VqEncoder
+            | GraphKind::FlowEncoder
+            | GraphKind::FlowDecoder
+            | GraphKind::VaeDecoder,
+            _,
+        )
+        | (GraphKind::VisionEncoder, Activations::Bf16) => Activations::Fp32,
+        _ => activations,
     }
 }
 
@@ -205,8 +224,7 @@ fn language(
     let c = &sizes.language;
     match kind {
         GraphKind::EmbedTokens => llama::embed_tokens(g, &llama, c),
-        GraphKind::LanguageModel => llama::language_model(g, &llama, c, BATCH.into()),
-        GraphKind::Prefill => llama::language_model(g, &llama, c, 1.into()),
+        GraphKind::LanguageModel | GraphKind::Prefill => llama::language_model(g, &llama, c),
         GraphKind::LmHead => heads::lm_head(g, model, c, sizes.tied_head),
         _ => unreachable!("{kind} is a graph of another model"),
     }

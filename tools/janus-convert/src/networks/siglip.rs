@@ -38,7 +38,7 @@ pub(crate) fn vision_encoder(
     hidden_size: usize,
 ) -> Result<()> {
     let x = image_features(g, &vision_tower_of(model), c)?;
-    align(&aligner_of(model), x, hidden_size)?.output(tensors::IMAGE_EMBEDS);
+    align(&aligner_of(model), x, hidden_size)?.output_f32(tensors::IMAGE_EMBEDS);
     Ok(())
 }
 
@@ -54,16 +54,16 @@ pub(crate) fn vision_encoder_with_begin(
     let x = linear(&model.at("vision_und_enc_aligner"), x, hidden_size)?;
     let begin = model.weight("beg_of_und_embed", &[1, hidden_size])?;
     let dims = [1, 1, hidden_size];
-    let begin = begin.store(g, "beg_of_und_embed".to_owned(), DType::F32, &dims);
+    let begin = begin.store(g, "beg_of_und_embed".to_owned(), g.float(), &dims);
     let x = begin.repeat_for(x).followed_by(x, 1);
-    x.output(tensors::IMAGE_EMBEDS);
+    x.output_f32(tensors::IMAGE_EMBEDS);
     Ok(())
 }
 
 /// What the encoder makes of pictures, before the aligner: `[n, tokens, W]`.
 fn image_features<'g>(g: &'g GraphBuilder, m: &Module<'_>, c: &SiglipConfig) -> Result<Value<'g>> {
     let pixels = shape![IMAGES, 3, c.image_size, c.image_size];
-    let pixels = g.input(tensors::PIXEL_VALUES, DType::F32, pixels);
+    let pixels = g.input(tensors::PIXEL_VALUES, DType::F32, pixels).narrow();
 
     let mut x = embed_patches(m, pixels, c)?;
     for block in m.each(["blocks", "encoder.layers"]) {
@@ -91,7 +91,13 @@ fn embed_patches<'g>(m: &Module<'_>, pixels: Value<'g>, c: &SiglipConfig) -> Res
         Layout::Released => m.weight("pos_embed", &dims),
         Layout::Transformers => m.weight("embeddings.position_embedding.weight", &dims[1..]),
     }?;
-    Ok(patches + positions.store(pixels.graph(), format!("{m}.pos_embed"), DType::F32, &dims))
+    Ok(patches
+        + positions.store(
+            pixels.graph(),
+            format!("{m}.pos_embed"),
+            patches.dtype(),
+            &dims,
+        ))
 }
 
 fn encoder_block<'g>(m: &Module<'_>, x: Value<'g>, c: &SiglipConfig) -> Result<Value<'g>> {

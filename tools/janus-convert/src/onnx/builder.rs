@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use janus_runtime::manifest::Operators;
+use half::{bf16, f16};
+use janus_runtime::manifest::{Activations, Operators};
 
 use super::node::NodeBuilder;
 use super::shape::{DType, Dim, Shape};
@@ -17,6 +18,7 @@ pub(crate) struct GraphBuilder {
     parts: RefCell<Parts>,
     scope: RefCell<String>,
     operators: Operators,
+    activations: Activations,
     /// Axes that have a name elsewhere, and a number in this graph.
     fixed: &'static [(&'static str, usize)],
 }
@@ -80,6 +82,23 @@ impl GraphBuilder {
         }
     }
 
+    /// A graph that computes in floats of this type.
+    pub(crate) fn computing_in(activations: Activations) -> Self {
+        Self {
+            activations,
+            ..Self::default()
+        }
+    }
+
+    /// Type of the floats between its inputs and outputs, which are 32 bits wide whatever this is.
+    pub(crate) fn float(&self) -> DType {
+        match self.activations {
+            Activations::Fp32 => DType::F32,
+            Activations::Fp16 => DType::F16,
+            Activations::Bf16 => DType::BF16,
+        }
+    }
+
     /// Which operators it is made of.
     pub(crate) fn operators(&self) -> Operators {
         self.operators
@@ -138,9 +157,14 @@ impl GraphBuilder {
         self.constant(DType::F32, &[values.len()], bytes)
     }
 
-    /// A single 32-bit float.
+    /// A single float, of the type that the graph computes in.
     pub(crate) fn scalar(&self, value: f32) -> Value<'_> {
-        self.constant(DType::F32, &[], value.to_le_bytes().into())
+        let bytes = match self.float() {
+            DType::F16 => f16::from_f32(value).to_le_bytes().into(),
+            DType::BF16 => bf16::from_f32(value).to_le_bytes().into(),
+            _ => value.to_le_bytes().into(),
+        };
+        self.constant(self.float(), &[], bytes)
     }
 
     /// A single byte.

@@ -8,6 +8,7 @@ use std::ops::{Add, Div, Mul, Sub};
 
 use janus_runtime::manifest::Operators;
 
+use super::MICROSOFT;
 use super::shape::{DType, Dim, Shape, broadcast, matrix_product, reshape_request, shape};
 use super::value::{Value, resolve_axis};
 
@@ -84,7 +85,11 @@ impl<'g> Value<'g> {
             let inner = (self * graph.scalar(FRAC_1_SQRT_2)).op("Erf").like(self);
             return self * graph.scalar(0.5) * (inner + graph.scalar(1.0));
         }
-        self.op("Gelu").text("approximate", "none").like(self)
+        match self.dtype() {
+            DType::F32 => self.op("Gelu").text("approximate", "none").like(self),
+            // The standard's has no kernel for every type of 16 bits.
+            _ => self.op("Gelu").domain(MICROSOFT).like(self),
+        }
     }
 
     pub(crate) fn sqrt(self) -> Self {
@@ -202,22 +207,33 @@ impl<'g> Value<'g> {
             .output(self.dtype(), shape![rows, width])
     }
 
-    /// `[n · rows, width]` as `[n, rows, width]`, one of the two a number.
-    pub(crate) fn part_rows(self, n: Dim, rows: Dim) -> Self {
+    /// `[n · rows, width]` as `[n, rows, width]`, with the first two axes of `like`.
+    pub(crate) fn part_rows(self, like: Self) -> Self {
         let width = self.extent(-1);
-        let extent = |dim| match dim {
-            Dim::Fixed(extent) => extent as i64,
-            Dim::Named(_) => -1,
+        let (n, rows) = (like.dim(0), like.dim(1));
+        let extents = match (n, rows) {
+            // Neither is known before the graph runs.
+            (Dim::Named(_), Dim::Named(_)) => {
+                let outer = like.op("Shape").int("start", 0).int("end", 2);
+                let width = self.graph().integers(&[width as i64]);
+                outer
+                    .output(DType::I64, shape![2])
+                    .op("Concat")
+                    .input(width)
+                    .int("axis", 0)
+                    .output(DType::I64, shape![3])
+            }
+            _ => {
+                let extent = |dim| match dim {
+                    Dim::Fixed(extent) => extent as i64,
+                    Dim::Named(_) => -1,
+                };
+                self.graph()
+                    .integers(&[extent(n), extent(rows), width as i64])
+            }
         };
-        assert!(
-            extent(n) > 0 || extent(rows) > 0,
-            "{n} rows of {rows} in {self:?}"
-        );
-        let request = self
-            .graph()
-            .integers(&[extent(n), extent(rows), width as i64]);
         self.op("Reshape")
-            .input(request)
+            .input(extents)
             .output(self.dtype(), shape![n, rows, width])
     }
 

@@ -9,6 +9,7 @@ use super::proto;
 pub(crate) enum DType {
     F32,
     F16,
+    BF16,
     I64,
     I32,
     I8,
@@ -21,7 +22,7 @@ impl DType {
         match self {
             Self::I64 => 8,
             Self::F32 | Self::I32 => 4,
-            Self::F16 => 2,
+            Self::F16 | Self::BF16 => 2,
             Self::I8 | Self::U8 => 1,
         }
     }
@@ -30,6 +31,7 @@ impl DType {
         match self {
             Self::F32 => proto::DataType::Float,
             Self::F16 => proto::DataType::Float16,
+            Self::BF16 => proto::DataType::Bfloat16,
             Self::I64 => proto::DataType::Int64,
             Self::I32 => proto::DataType::Int32,
             Self::I8 => proto::DataType::Int8,

@@ -50,6 +50,16 @@ impl<'g> Value<'g> {
     pub(crate) fn output(self, name: impl Into<String>) {
         self.graph.mark_output(self.id, name.into());
     }
+
+    /// Makes these floats an output of the graph, 32 bits wide.
+    pub(crate) fn output_f32(self, name: impl Into<String>) {
+        self.cast(DType::F32).output(name);
+    }
+
+    /// These floats in the type that the graph computes in.
+    pub(crate) fn narrow(self) -> Self {
+        self.cast(self.graph.float())
+    }
 }
 
 impl fmt::Debug for Value<'_> {

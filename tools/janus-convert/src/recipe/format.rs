@@ -44,7 +44,7 @@ impl Bits {
 
 impl Format {
     /// What a recipe may say.
-    pub(super) const EXPECTED: &'static str = "fp32, fp16, int8-dynamic, int4/BLOCK or int8/BLOCK \
+    pub(super) const EXPECTED: &'static str = "fp32, fp16, bf16, int8-dynamic, int4/BLOCK or int8/BLOCK \
                                                with a BLOCK of 16, 32, 64, 128 or 256";
 }
 
@@ -64,6 +64,7 @@ impl FromStr for Format {
             Some(("int8", size)) => blocks(Bits::Eight, size),
             None if text == "fp32" => Ok(Self::Float(DType::F32)),
             None if text == "fp16" => Ok(Self::Float(DType::F16)),
+            None if text == "bf16" => Ok(Self::Float(DType::BF16)),
             None if text == "int8-dynamic" => Ok(Self::Dynamic),
             _ => Err(()),
         }
@@ -74,6 +75,7 @@ impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Float(DType::F16) => f.write_str("fp16"),
+            Self::Float(DType::BF16) => f.write_str("bf16"),
             Self::Float(_) => f.write_str("fp32"),
             Self::Blocks(Blocks { bits, size }) => write!(f, "int{}/{size}", bits.count()),
             Self::Dynamic => f.write_str("int8-dynamic"),
@@ -90,6 +92,7 @@ mod tests {
         for text in [
             "fp32",
             "fp16",
+            "bf16",
             "int8-dynamic",
             "int4/32",
             "int4/128",

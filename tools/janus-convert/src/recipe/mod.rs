@@ -1,9 +1,10 @@
 //! Precision: which weights are stored how. A recipe is a small TOML file; those of the command
 //! line's `--dtype` are in `recipes/`.
 //!
-//! Norms, biases, position embeddings and rotary tables are 32-bit floats in every recipe. On the
-//! CPU all arithmetic beside the integer products, and all inputs and outputs, are f32: a 16-bit
-//! weight is followed by a `Cast`, which ONNX Runtime folds when it opens the graph.
+//! Norms, biases, position embeddings and rotary tables are of the type that a graph computes in,
+//! whatever the recipe. On the CPU all arithmetic beside the integer products, and everywhere all
+//! inputs and outputs but the cache, are 32-bit floats: a weight of another type is followed by a
+//! `Cast`, which ONNX Runtime folds when it opens the graph.
 
 mod format;
 mod rules;
@@ -25,9 +26,10 @@ const MAX_BYTES: u64 = 1 << 20;
 const LAYERS: &str = "language_model.model.layers";
 
 /// The recipes that come with the converter, by name.
-const SHIPPED: [(&str, &str); 6] = [
+const SHIPPED: [(&str, &str); 7] = [
     ("fp32", include_str!("../../recipes/fp32.toml")),
     ("fp16", include_str!("../../recipes/fp16.toml")),
+    ("bf16", include_str!("../../recipes/bf16.toml")),
     ("q8", include_str!("../../recipes/q8.toml")),
     ("q4", include_str!("../../recipes/q4.toml")),
     ("q4f16", include_str!("../../recipes/q4f16.toml")),
@@ -78,8 +80,8 @@ impl Recipe {
         Self::named(&dtype.to_string()).unwrap_or_else(|| unreachable!("{dtype} has a recipe"))
     }
 
-    /// The recipe of this name among those that come with the converter: `fp32`, `fp16`, `q8`,
-    /// `q4`, `q4f16`, `q4-small`.
+    /// The recipe of this name among those that come with the converter: `fp32`, `fp16`, `bf16`,
+    /// `q8`, `q4`, `q4f16`, `q4-small`.
     pub fn named(name: &str) -> Option<Self> {
         let (_, text) = SHIPPED.iter().find(|(shipped, _)| *shipped == name)?;
         Self::parse(Path::new(name), text).ok()
@@ -131,7 +133,7 @@ impl Recipe {
                 path: path.to_owned(),
                 field: "scales".to_owned(),
                 found: scales.to_owned(),
-                expected: "fp32 or fp16",
+                expected: "fp32, fp16 or bf16",
             });
         };
         Ok(Self {
@@ -209,8 +211,8 @@ mod tests {
 
     #[test]
     fn every_precision_has_its_recipe() {
-        use Precision::{Fp16, Fp32, Q4, Q4f16, Q8};
-        for dtype in [Fp32, Fp16, Q8, Q4, Q4f16] {
+        use Precision::{Bf16, Fp16, Fp32, Q4, Q4f16, Q8};
+        for dtype in [Fp32, Fp16, Bf16, Q8, Q4, Q4f16] {
             assert_eq!(Recipe::shipped(dtype).dtype(), dtype);
         }
         for (name, text) in SHIPPED {
@@ -225,7 +227,7 @@ mod tests {
             let error = Recipe::parse(Path::new("r.toml"), text).unwrap_err();
             error.to_string()
         };
-        let expected = "`r.toml`: `layers` is `int5`; expected fp32, fp16, int8-dynamic, int4/BLOCK \
+        let expected = "`r.toml`: `layers` is `int5`; expected fp32, fp16, bf16, int8-dynamic, int4/BLOCK \
                         or int8/BLOCK with a BLOCK of 16, 32, 64, 128 or 256";
         assert_eq!(
             refused("dtype = 'q4'\n[weights]\nlayers = 'int5'"),
@@ -233,7 +235,7 @@ mod tests {
         );
         assert_eq!(
             refused("dtype = 'q4'\nscales = 'int4/32'\n[weights]"),
-            "`r.toml`: `scales` is `int4/32`; expected fp32 or fp16"
+            "`r.toml`: `scales` is `int4/32`; expected fp32, fp16 or bf16"
         );
         assert_eq!(
             refused("dtype = 'q9'\n[weights]"),

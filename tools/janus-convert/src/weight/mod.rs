@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use half::f16;
 use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
 
 pub(crate) use self::blocks::Quantised;
 use crate::checkpoint::{CHUNK, Checkpoint, TensorRef};
@@ -240,7 +240,7 @@ impl Encoder {
         sink: &mut Sink<'_>,
     ) -> Result<()> {
         if self.dtype != DType::F16 {
-            return sink(&little_endian(values));
+            return sink(&encoded(values, self.dtype));
         }
         self.halves.resize(values.len(), f16::ZERO);
         self.halves.convert_from_f32_slice(values);
@@ -256,6 +256,23 @@ impl Encoder {
             }
         }
         sink(&little_endian(&self.halves))
+    }
+}
+
+/// Values as floats of a type, rounded to the nearest, as ONNX stores them.
+pub(crate) fn encoded(values: &[f32], dtype: DType) -> Cow<'_, [u8]> {
+    match dtype {
+        DType::F16 => {
+            let mut halves = vec![f16::ZERO; values.len()];
+            halves.convert_from_f32_slice(values);
+            Cow::Owned(little_endian(&halves).into_owned())
+        }
+        DType::BF16 => {
+            let mut halves = vec![bf16::ZERO; values.len()];
+            halves.convert_from_f32_slice(values);
+            Cow::Owned(little_endian(&halves).into_owned())
+        }
+        _ => little_endian(values),
     }
 }
 

@@ -143,8 +143,10 @@ fn build(messages: &[Message], limits: &ImageLimits) -> Result<Prompt, ApiError>
 }
 
 /// A part of a message.
-enum Part<'a> {
+pub(crate) enum Part<'a> {
+    /// A text.
     Text(&'a str),
+    /// A picture's URL, and where it is in the request.
     Picture { url: &'a str, path: String },
 }
 
@@ -164,7 +166,8 @@ fn parts<'a>(content: &'a Value, path: &str) -> Result<Vec<Part<'a>>, ApiError> 
     }
 }
 
-fn part<'a>(value: &'a Value, path: &str) -> Result<Part<'a>, ApiError> {
+/// The part at `path`.
+pub(crate) fn part<'a>(value: &'a Value, path: &str) -> Result<Part<'a>, ApiError> {
     match value.get("type").and_then(Value::as_str) {
         Some("text") => {
             expect_fields(value, &["type", "text"], path)?;

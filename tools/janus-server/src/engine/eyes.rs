@@ -1,13 +1,14 @@
 //! The thread that looks at pictures.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
 use image::RgbImage;
 use janus_pipeline::{ImageEmbeds, ModelDir, SessionOptions, VisionEncoder};
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use super::TextTask;
 use super::model::{Job, TextUpdate, Work};
@@ -17,17 +18,33 @@ use crate::error::{ApiError, Result};
 /// Pictures that are remembered: people ask more than one thing about the same.
 const REMEMBERED: usize = 16;
 
-/// A conversation with pictures that nobody has looked at yet.
+/// Pictures that nobody has looked at yet.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) enum Look {
+    /// Those of a conversation.
+    Text(Asked),
+    /// Those of which only the embeddings are wanted.
+    Embed {
+        pictures: Vec<RgbImage>,
+        reply: oneshot::Sender<Result<Seen, ApiError>>,
+        ticket: Ticket,
+    },
+}
+
+/// What was seen in pictures.
+pub(super) type Seen = Vec<Arc<ImageEmbeds>>;
+
+/// A conversation to be answered.
+#[derive(Debug)]
+pub(super) struct Asked {
     pub(super) task: TextTask,
     pub(super) updates: UnboundedSender<TextUpdate>,
     pub(super) ticket: Ticket,
 }
 
-impl Look {
+impl Asked {
     /// The conversation with what was seen.
-    pub(super) fn seen(self, pictures: Vec<Arc<ImageEmbeds>>) -> Job {
+    pub(super) fn seen(self, pictures: Seen) -> Job {
         Job {
             work: Work::Text(self.task, pictures, self.updates),
             ticket: self.ticket,
@@ -59,20 +76,41 @@ impl Eyes {
     /// Looks at pictures until nobody has any more.
     pub(super) fn run(mut self, looks: &Receiver<Look>) {
         for look in looks {
-            if look.updates.is_closed() {
-                continue;
-            }
-            let pictures = look.task.prompt.pictures().map(|p| self.see(p));
-            match pictures.collect::<Result<_, _>>() {
-                Ok(pictures) => {
-                    // Where the model's thread is gone, dropping the sender tells the client.
-                    let _ = self.model.send(look.seen(pictures));
+            match look {
+                Look::Text(asked) if !asked.updates.is_closed() => self.ask(asked),
+                Look::Embed {
+                    pictures,
+                    reply,
+                    ticket,
+                } if !reply.is_closed() && !ticket.is_stopped() => {
+                    let _ = reply.send(self.see_all(pictures.iter()));
                 }
-                Err(error) => {
-                    let _ = look.updates.send(TextUpdate::Failed(error));
-                }
+                _ => {}
             }
         }
+    }
+
+    /// Looks at the pictures of a conversation and passes it on.
+    fn ask(&mut self, asked: Asked) {
+        match self.see_all(asked.task.prompt.pictures()) {
+            Ok(pictures) => {
+                // Where the model's thread is gone, dropping the sender tells the client.
+                let _ = self.model.send(asked.seen(pictures));
+            }
+            Err(error) => {
+                let _ = asked.updates.send(TextUpdate::Failed(error));
+            }
+        }
+    }
+
+    /// What is in pictures. What goes wrong, a panic included, is this request's alone.
+    fn see_all<'a>(
+        &mut self,
+        pictures: impl Iterator<Item = &'a RgbImage>,
+    ) -> Result<Seen, ApiError> {
+        let mut pictures = pictures;
+        let looking = AssertUnwindSafe(|| pictures.by_ref().map(|p| self.see(p)).collect());
+        catch_unwind(looking).unwrap_or_else(|_| Err(ApiError::internal()))
     }
 
     fn see(&mut self, picture: &RgbImage) -> Result<Arc<ImageEmbeds>, ApiError> {

@@ -20,9 +20,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
+use image::RgbImage;
 use janus_pipeline::{ExecutionProvider, ImageParams, Janus, Limits, Prompt, TextParams};
 use janus_runtime::manifest::{DrawingConfig, Manifest};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
 
 use crate::error::{ApiError, Error, Result};
 use crate::listen::Served;
@@ -32,7 +34,7 @@ pub(crate) use model::{ImageUpdate, TextUpdate};
 pub(crate) use picture::Format;
 pub(crate) use ticket::{Ticket, Tickets};
 
-use eyes::Look;
+use eyes::{Asked, Look, Seen};
 use model::{Job, Work};
 
 /// Answers to a conversation.
@@ -80,7 +82,8 @@ impl Engine {
         let (painter, paintings) = channel();
         let scheduler = janus
             .scheduler()
-            .with_limits(limits(dir.manifest(), settings));
+            .with_limits(limits(dir.manifest(), settings))
+            .with_wide_steps(settings.wide_steps);
         let defaults = janus.image_params(0);
         let seeing = eyes::Eyes::open(dir, &options, model.clone())?;
         let mut threads = vec![start("eyes", move || seeing.run(&looks))?];
@@ -122,21 +125,37 @@ impl Engine {
         ticket: Ticket,
     ) -> Result<UnboundedReceiver<TextUpdate>, ApiError> {
         let (updates, receiver) = unbounded_channel();
-        let look = Look {
+        let asked = Asked {
             task,
             updates,
             ticket,
         };
         // Without pictures there is nothing to look at.
-        let has_pictures = look.task.prompt.pictures().next().is_some();
+        let has_pictures = asked.task.prompt.pictures().next().is_some();
         let sent = match has_pictures {
-            true => self.eyes.send(look).is_ok(),
-            false => self.model.send(look.seen(Vec::new())).is_ok(),
+            true => self.eyes.send(Look::Text(asked)).is_ok(),
+            false => self.model.send(asked.seen(Vec::new())).is_ok(),
         };
         match sent {
             true => Ok(receiver),
             false => Err(ApiError::internal()),
         }
+    }
+
+    /// Has pictures looked at. Dropping the receiver stops it, if nobody has begun.
+    pub(crate) fn embed(
+        &self,
+        pictures: Vec<RgbImage>,
+        ticket: Ticket,
+    ) -> Result<oneshot::Receiver<Result<Seen, ApiError>>, ApiError> {
+        let (reply, receiver) = oneshot::channel();
+        let look = Look::Embed {
+            pictures,
+            reply,
+            ticket,
+        };
+        self.eyes.send(look).map_err(|_| ApiError::internal())?;
+        Ok(receiver)
     }
 
     /// Has pictures drawn. Dropping the receiver stops it.

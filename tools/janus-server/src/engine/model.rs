@@ -289,8 +289,9 @@ impl Model {
         for client in std::mem::take(&mut self.clients).into_values() {
             client.fail(ApiError::internal());
         }
-        let limits = self.scheduler.limits();
-        self.scheduler = self.janus.scheduler().with_limits(limits);
+        let (limits, wide_steps) = (self.scheduler.limits(), self.scheduler.wide_steps());
+        let scheduler = self.janus.scheduler().with_limits(limits);
+        self.scheduler = scheduler.with_wide_steps(wide_steps);
     }
 
     /// Tells a client what came of one of its sequences.

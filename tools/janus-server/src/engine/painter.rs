@@ -1,5 +1,6 @@
 //! The thread that turns image tokens into files.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
@@ -60,9 +61,11 @@ impl Painter {
             if painting.updates.is_closed() || painting.ticket.is_stopped() {
                 continue;
             }
-            let update = match self.paint(&painting) {
-                Ok(bytes) => update(&painting, bytes),
-                Err(_) => ImageUpdate::Failed(ApiError::internal()),
+            // What goes wrong, a panic included, is this request's alone.
+            let painted = catch_unwind(AssertUnwindSafe(|| self.paint(&painting)));
+            let update = match painted {
+                Ok(Ok(bytes)) => update(&painting, bytes),
+                Ok(Err(_)) | Err(_) => ImageUpdate::Failed(ApiError::internal()),
             };
             if painting.partial.is_none() {
                 self.metrics.pictures.add(1);

@@ -26,12 +26,13 @@ fn the_description_is_true() {
     for (path, schema) in [
         ("/v1/chat/completions", "ChatRequest"),
         ("/v1/images/generations", "ImagesRequest"),
+        ("/v1/embeddings", "EmbeddingsRequest"),
     ] {
         let schema = &openapi["components"]["schemas"][schema];
         assert_eq!(schema["additionalProperties"], json!(false));
         for name in schema["properties"].as_object().unwrap().keys() {
             // A value of no type at all: known fields complain of the value, unknown ones of the name.
-            let mut body = json!({ "messages": [], "prompt": "x" });
+            let mut body = json!({ "messages": [], "prompt": "x", "input": "x" });
             body.as_object_mut()
                 .unwrap()
                 .retain(|field, _| schema["properties"][field.as_str()] != Value::Null);

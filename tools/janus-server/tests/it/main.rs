@@ -6,6 +6,7 @@ mod answers;
 mod client;
 mod company;
 mod documents;
+mod embeddings;
 mod parameters;
 mod running;
 mod transport;

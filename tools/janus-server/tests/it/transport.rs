@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::client::{Running, connect, get, metric, post, posting, raw, settings, shared, start};
 
-const ROUTES: [&str; 11] = [
+const ROUTES: [&str; 12] = [
     "/",
     "/page.css",
     "/page.js",
@@ -20,6 +20,7 @@ const ROUTES: [&str; 11] = [
     "/v1/models/janus-demo",
     "/v1/chat/completions",
     "/v1/images/generations",
+    "/v1/embeddings",
 ];
 
 /// A request for the list of models with further lines in its head.

@@ -100,8 +100,9 @@ pub(crate) fn follow(
 }
 
 impl Followed {
-    /// A row for each distribution of each task.
-    pub(crate) fn distributions(&self, limits: &Limits) -> Vec<DistributionRow> {
+    /// A row for each distribution of each task. The limits are for the model as it draws: at its
+    /// own guidance. A larger one multiplies what the rows differ.
+    pub(crate) fn distributions(&self, limits: &Limits, own_guidance: f32) -> Vec<DistributionRow> {
         let mut rows = Vec::new();
         for (task, positions) in &self.positions {
             let (head, guidance) = match *task {
@@ -109,6 +110,9 @@ impl Followed {
                 Task::TextWithPicture => (Head::TextWithPicture, None),
                 Task::Image { guidance } => (Head::ImageConditional, Some(guidance)),
             };
+            let limits = guidance
+                .is_none_or(|it| it == own_guidance)
+                .then_some(limits);
             let divergence = Divergence::of(&positions.head);
             rows.push(DistributionRow::new(head, guidance, divergence, limits));
             if task.is_guided() {

@@ -325,8 +325,11 @@ mod tests {
     use janus_runtime::{ModelDir, SessionOptions};
     use janus_tests::{demo_model, load_library, tiny_model};
 
+    /// Of a sequence: a whole picture of the demo model.
+    const TOKENS: usize = 36;
+    /// So many that the plan makes sequences of this length.
     const WANTED: PrecisionOptions = PrecisionOptions {
-        positions: 32,
+        positions: 8 * TOKENS,
         seed: 5,
     };
 
@@ -351,7 +354,7 @@ mod tests {
             }
         };
         let params = TextParams {
-            max_new_tokens: 32,
+            max_new_tokens: TOKENS,
             sampling: Sampling::random(1.0, seed),
         };
         let mut stream = janus.generate_text(&question, &params).unwrap();

@@ -36,6 +36,7 @@ fn same(spec: &TensorSpec, value: &ValueInfo) -> bool {
     let dtype = match spec.dtype {
         ElementType::F32 => DataType::Float,
         ElementType::F16 => DataType::Float16,
+        ElementType::Bf16 => DataType::Bfloat16,
         ElementType::I64 => DataType::Int64,
         ElementType::I32 => DataType::Int32,
     };
