@@ -7,7 +7,7 @@ use janus_llm::{Embeddings, LanguageModel};
 use janus_pipeline::{Error, FlowParams, Guidance, ImageParams, Janus, Prompt, Solver, TextParams};
 use janus_runtime::manifest::{DType, DrawingConfig, Family};
 use janus_runtime::{ModelDir, SessionOptions, TokenId};
-use janus_tests::{assert_close, flow_golden, load_library, tiny_flow, tiny_model};
+use janus_tests::{assert_close, demo_flow, flow_golden, load_library, tiny_flow, tiny_model};
 use ndarray::{Array4, ArrayD, Axis, Ix4, s};
 
 const TOLERANCE: f64 = 1e-5;
@@ -17,8 +17,18 @@ fn tiny() -> ModelDir {
     ModelDir::open(tiny_flow(DType::Fp32)).unwrap()
 }
 
+/// The small JanusFlow of `tools/demo-flow`, whose weights are trained.
+fn trained() -> ModelDir {
+    load_library();
+    ModelDir::open(demo_flow()).unwrap()
+}
+
+fn opened(model: &ModelDir) -> Janus {
+    Janus::from_dir(model, &SessionOptions::default()).unwrap()
+}
+
 fn janus() -> Janus {
-    Janus::from_dir(&tiny(), &SessionOptions::default()).unwrap()
+    opened(&tiny())
 }
 
 fn params() -> FlowParams {
@@ -65,22 +75,31 @@ fn the_manifest_says_how_it_draws() {
 /// the whole sequence gives in one pass.
 #[test]
 fn a_kept_prefix_equals_the_whole_sequence() {
-    let (model, options) = (tiny(), SessionOptions::default());
-    let mut llm = LanguageModel::open(&model, &options).unwrap();
-    let mut encoder = FlowEncoder::open(&model, &options).unwrap();
+    for model in [tiny(), trained()] {
+        a_kept_prefix_equals_the_whole_sequence_of(&model);
+    }
+}
+
+fn a_kept_prefix_equals_the_whole_sequence_of(model: &ModelDir) {
+    let options = SessionOptions::default();
+    let mut llm = LanguageModel::open(model, &options).unwrap();
+    let mut encoder = FlowEncoder::open(model, &options).unwrap();
     let ids: Vec<_> = [0, 351, 163, 142, 365, 226].map(TokenId).into();
     let prompt = llm.embed_text(&ids).unwrap();
-    let mut kept = llm.new_cache(1, 6 + 17).unwrap();
+    let new = 1 + encoder.config().num_tokens();
+    let mut kept = llm.new_cache(1, 6 + new).unwrap();
     llm.forward(&prompt, &mut kept).unwrap();
     for time in [0.0, 0.25, 0.75] {
         let latents = noise(encoder.config(), 3, 0);
         let encoded = encoder.encode(latents.view(), time).unwrap();
-        let new = Embeddings::new(encoded.embeds);
-        let found = llm.forward_at(6, &new, &mut kept).unwrap();
+        let embeds = Embeddings::new(encoded.embeds);
+        let found = llm.forward_at(6, &embeds, &mut kept).unwrap();
         kept.truncate(0, 6);
 
-        let mut whole = llm.new_cache(1, 6 + 17).unwrap();
-        let expected = llm.forward(&prompt.followed_by(&new), &mut whole).unwrap();
+        let mut whole = llm.new_cache(1, 6 + new).unwrap();
+        let expected = llm
+            .forward(&prompt.followed_by(&embeds), &mut whole)
+            .unwrap();
         let expected = expected.view().slice_move(s![.., 6.., ..]);
         assert_close("kept", found.view(), expected, TOLERANCE);
     }
@@ -164,7 +183,12 @@ fn positions_keep_their_numbers() {
 
 #[test]
 fn pictures_are_the_same_alone_and_in_company() {
-    let mut janus = janus();
+    for model in [tiny(), trained()] {
+        pictures_are_the_same_alone_and_in_company_of(opened(&model));
+    }
+}
+
+fn pictures_are_the_same_alone_and_in_company_of(mut janus: Janus) {
     let with = |images| FlowParams { images, ..params() };
     let three = drawn(&mut janus, "a red circle", &with(3));
     assert_eq!(drawn(&mut janus, "a red circle", &with(1)), three[..1]);
