@@ -1,6 +1,6 @@
 //! Where graphs run: what was asked for, or an error that names what does not.
 
-use crate::common::Folder;
+use crate::common::{Folder, texts};
 
 /// Exit codes: the system lacks something; a check failed.
 const SYSTEM: i32 = 5;
