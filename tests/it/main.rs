@@ -6,6 +6,7 @@ mod contract;
 mod demo;
 mod flow;
 mod llm;
+mod near;
 mod pipeline;
 mod placement;
 mod precision;

@@ -8,9 +8,9 @@ use janus_pipeline::{Janus, Prompt, TextParams};
 use janus_runtime::manifest::{Activations, DType, ElementType};
 use janus_runtime::{Error, ExecutionProvider, GraphKind, ModelDir, SessionOptions, tensors};
 use janus_tests::{cuda_model, data, demo_checkpoint, demo_model, load_library};
-use janus_validate::{
-    Material, PrecisionOptions, check_placement, check_structure, compare_precision, validate,
-};
+use janus_validate::{check_placement, check_structure};
+
+use crate::near::{assert_near_the_official_code, assert_near_the_reference};
 
 fn tiny(dtype: DType) -> PathBuf {
     cuda_model(&data("janus-tiny/released"), None, "tiny", dtype)
@@ -68,37 +68,12 @@ fn every_heavy_node_has_a_kernel_on_cuda() {
 
 #[test]
 fn sixteen_bits_are_near_the_official_code() {
-    load_library();
-    let options = SessionOptions::default();
-    for (path, golden) in [
-        (tiny(DType::Fp16), "janus-tiny/golden.safetensors"),
-        (flow(DType::Fp16), "janusflow-tiny/golden.safetensors"),
-    ] {
-        let model = ModelDir::open(path).unwrap();
-        let report = validate(&model, &options, &data(golden), Some(5e-3)).unwrap();
-        assert!(report.passed(), "{report}");
-        assert!(report.rows.len() >= 8, "{report}");
-    }
+    assert_near_the_official_code([tiny(DType::Fp16), flow(DType::Fp16)], 5e-3);
 }
 
-/// Graph by graph, and over answers and pictures step by step with the cache.
 #[test]
 fn sixteen_bits_are_near_thirty_two() {
-    load_library();
-    let wanted = PrecisionOptions {
-        positions: 48,
-        seed: 3,
-    };
-    let report = compare_precision(
-        &ModelDir::open(demo(DType::Fp16)).unwrap(),
-        &ModelDir::open(demo_model()).unwrap(),
-        [&SessionOptions::default(); 2],
-        &Material::generic(),
-        &wanted,
-        &mut |_| ControlFlow::Continue(()),
-    );
-    let report = report.unwrap();
-    assert!(report.passed(), "{report}");
+    assert_near_the_reference(&demo(DType::Fp16), &demo_model());
 }
 
 /// A second question about the same picture takes the picture's keys and values from the first one's.

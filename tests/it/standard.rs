@@ -8,7 +8,9 @@ use janus_pipeline::{ImageParams, Janus, Prompt, TextParams};
 use janus_runtime::manifest::{DType, Dim, Operators};
 use janus_runtime::{GraphKind, ModelDir, SessionOptions};
 use janus_tests::{data, demo_checkpoint, demo_model, load_library, standard_model, tiny_model};
-use janus_validate::{Material, PrecisionOptions, check_structure, compare_precision, validate};
+use janus_validate::check_structure;
+
+use crate::near::{assert_near_the_official_code, assert_near_the_reference};
 
 fn tiny() -> PathBuf {
     standard_model(&data("janus-tiny/released"), None, "tiny")
@@ -49,42 +51,13 @@ fn graphs_have_standard_operators_and_fixed_sizes() {
 
 #[test]
 fn they_compute_what_the_official_code_does() {
-    load_library();
-    let options = SessionOptions::default();
-    for (path, golden) in [
-        (tiny(), "janus-tiny/golden.safetensors"),
-        (flow(), "janusflow-tiny/golden.safetensors"),
-    ] {
-        let model = ModelDir::open(path).unwrap();
-        let report = validate(&model, &options, &data(golden), Some(1e-5)).unwrap();
-        assert!(report.passed(), "{report}");
-        assert!(report.rows.len() >= 8, "{report}");
-    }
+    assert_near_the_official_code([tiny(), flow()], 1e-5);
 }
 
-/// Graph by graph, and over answers and pictures step by step with the cache.
 #[test]
 fn they_equal_the_fused_graphs() {
-    load_library();
-    let wanted = PrecisionOptions {
-        positions: 48,
-        seed: 3,
-    };
-    for (path, fused) in [
-        (tiny(), tiny_model("released", DType::Fp32)),
-        (demo(), demo_model()),
-    ] {
-        let report = compare_precision(
-            &ModelDir::open(path).unwrap(),
-            &ModelDir::open(fused).unwrap(),
-            [&SessionOptions::default(); 2],
-            &Material::generic(),
-            &wanted,
-            &mut |_| ControlFlow::Continue(()),
-        );
-        let report = report.unwrap();
-        assert!(report.passed(), "{report}");
-    }
+    assert_near_the_reference(&tiny(), &tiny_model("released", DType::Fp32));
+    assert_near_the_reference(&demo(), &demo_model());
 }
 
 #[test]
