@@ -266,7 +266,7 @@ impl LanguageModel {
     }
 
     /// Whether the transformer has a second form for many positions or rows at once: integers with a
-    /// scale per row, as exports in 8 and 4 bits have it. It is faster from about four rows on.
+    /// scale per row, as exports in 8 and 4 bits have it.
     pub fn has_wide_form(&self) -> bool {
         self.wide
     }

@@ -4,9 +4,8 @@ use super::{Dim, Manifest};
 use crate::contract::{GraphKind, tensors};
 
 impl Manifest {
-    /// Whether the transformer has a second form that takes several rows, which is faster from about
-    /// four rows on than the one for steps: integers with a scale per row, as exports in 8 and 4 bits
-    /// have it.
+    /// Whether the transformer has a second form that takes several rows: integers with a scale per
+    /// row, as exports in 8 and 4 bits have it.
     pub fn has_wide_form(&self) -> bool {
         let entry = self.graphs.get(&GraphKind::Prefill);
         let embeds = entry.and_then(|entry| {
