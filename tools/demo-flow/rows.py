@@ -67,11 +67,12 @@ def prompt_rows(prompts, pictures, places, alone):
     return {"ids": ids, "begin": np.array([len(ids) for ids in prompts]), **arrays}
 
 
-def drawing_data(rng, encoder, settings):
+def drawing_data(rng, encoder, config):
     """A step's drawings: rows of prompts, and the tiles [pictures, 9] of their scenes."""
+    settings, shares = config["stage2_flow"], config["drawings"]
     prompts, tiles, alone = [], [], []
-    for _ in range(settings["prompts"]):
-        drawing = random_drawing(rng)
+    for category in rng.choices(list(shares), shares.values(), k=settings["prompts"]):
+        drawing = random_drawing(rng, category)
         scenes = [another_scene(rng, drawing.wanted) for _ in range(settings["pictures_per_prompt"])]
         prompts.append(encoder.drawing(drawing.prompt))
         tiles += [tiles_of(scene) for scene in scenes]

@@ -59,7 +59,7 @@ def make(config, options):
     place = place_of_picture(encoder)
 
     def data(rng):
-        return {**named(drawing_data(rng, encoder, settings), "drawing"),
+        return {**named(drawing_data(rng, encoder, config), "drawing"),
                 **named(answer_data(rng, encoder, config), "answer")}
 
     def loss(data):
