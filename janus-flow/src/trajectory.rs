@@ -4,7 +4,7 @@ use ndarray::Array4;
 
 use crate::solver::{Evaluation, Solver, Step};
 
-/// A latent on its way from noise to picture, in steps of equal length.
+/// A latent on its way from noise to picture, step by step.
 ///
 /// ```
 /// use janus_flow::{Solver, Trajectory};
@@ -27,7 +27,8 @@ pub struct Trajectory {
     solver: Solver,
     done: usize,
     steps: usize,
-    last: Option<Evaluation>,
+    /// What is known, the newest first.
+    known: Vec<Evaluation>,
 }
 
 impl Trajectory {
@@ -38,7 +39,7 @@ impl Trajectory {
             solver,
             done: 0,
             steps,
-            last: None,
+            known: Vec::new(),
         }
     }
 
@@ -62,16 +63,18 @@ impl Trajectory {
             data: &self.latents + (1.0 - time) as f32 * &v,
             velocity: v,
         };
+        let mut known = vec![here];
+        known.extend(self.known.iter().take(self.solver.memory()).cloned());
         let step = Step {
             latents: &self.latents,
-            here: &here,
+            known: &known,
             end,
         };
         let ahead = |latents: &_| velocity(latents, end);
-        let v = self.solver.direction(&step, self.last.as_ref(), ahead)?;
+        let v = self.solver.direction(&step, ahead)?;
         let dt = (end - time) as f32;
         self.latents = &self.latents + dt * &v; // z = z + dt · v
-        self.last = Some(here);
+        self.known = known;
         self.done += 1;
         Ok(())
     }
@@ -83,7 +86,7 @@ impl Trajectory {
 
     /// Where it will end if it goes straight on, `[n, c, h, w]`: a picture at every step.
     pub fn prediction(&self) -> &Array4<f32> {
-        match &self.last {
+        match self.known.first() {
             Some(last) if !self.is_complete() => &last.data,
             _ => &self.latents,
         }
@@ -91,7 +94,7 @@ impl Trajectory {
 
     /// Its velocity where the last step began; none before the first.
     pub fn velocity(&self) -> Option<&Array4<f32>> {
-        self.last.as_ref().map(|last| &last.velocity)
+        self.known.first().map(|last| &last.velocity)
     }
 
     /// Steps that were made.
@@ -110,7 +113,7 @@ impl Trajectory {
     }
 
     fn time_of(&self, step: usize) -> f64 {
-        step as f64 / self.steps as f64
+        self.solver.time(step, self.steps)
     }
 }
 

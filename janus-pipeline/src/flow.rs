@@ -42,8 +42,8 @@ impl Default for FlowParams {
     fn default() -> Self {
         Self {
             images: 1,
-            steps: 30,
-            solver: Solver::Euler,
+            steps: 12,
+            solver: Solver::AdamsBashforth3,
             guidance: Guidance::new(2.0),
             seed: 0,
         }
@@ -51,19 +51,34 @@ impl Default for FlowParams {
 }
 
 impl Janus {
-    /// The settings that this model is meant to be used with, and a seed.
+    /// The settings that this model is meant to be used with, and a seed: its own guidance, and 12
+    /// steps that look back, which come as near to the end of the way as Euler's 30
+    /// (docs/generation.md, "Solvers").
     ///
     /// # Errors
     ///
     /// [`janus_runtime::Error::OtherDrawing`] where the model draws by image tokens: see
     /// [`Janus::image_params`].
     pub fn flow_params(&self, seed: u64) -> Result<FlowParams> {
-        let flow = self.manifest().flow()?;
+        self.manifest().flow()?;
         Ok(FlowParams {
-            steps: flow.steps,
             guidance: Guidance::new(self.manifest().generation.guidance_scale),
             seed,
             ..FlowParams::default()
+        })
+    }
+
+    /// The settings of the official code, and a seed: Euler's rule in the steps that the model was
+    /// released with.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Janus::flow_params`].
+    pub fn official_flow_params(&self, seed: u64) -> Result<FlowParams> {
+        Ok(FlowParams {
+            steps: self.manifest().flow()?.steps,
+            solver: Solver::Euler,
+            ..self.flow_params(seed)?
         })
     }
 

@@ -20,7 +20,7 @@ const EXAMPLES: &str = "\
 Examples:
   janus eval scenes --per-category 20 --sheet scenes.png
   janus eval scenes --per-category 100 --json > scenes.json
-  janus eval scenes models/janusflow --solver ab2 --steps 12";
+  janus eval scenes models/janusflow --solver euler          by the official rule, in its 30 steps";
 
 /// Pictures of a row of the contact sheet.
 const COLUMNS: usize = 8;
@@ -140,8 +140,7 @@ impl Examinee for Candidate {
                 self.janus.generate_images(prompt, &params)?
             }
             DrawingConfig::Flow(_) => {
-                let own = self.janus.flow_params(seed)?;
-                let params = self.flow.params(own, self.guidance);
+                let params = self.flow.params(&self.janus, seed, self.guidance)?;
                 self.janus.generate_flow_images(prompt, &params)?
             }
         };

@@ -25,7 +25,7 @@ Examples:
   janus image models/janus-pro-1b \"a red fox in fresh snow\" --images 4 --seed 7
   janus image models/janus-pro-1b \"a red fox\" --out fox-{i}.png --preview-every 96
 
-  janus image models/janusflow-1.3b \"a red fox\" --steps 12 --solver ab2
+  janus image models/janusflow-1.3b \"a red fox\" --solver euler   as the official code, 30 steps
 
 One word is the prompt to the demo model; two are a model and the prompt to it.
 

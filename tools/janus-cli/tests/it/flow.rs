@@ -68,6 +68,21 @@ fn a_picture_tells_its_solver_and_is_drawn_again() {
 }
 
 #[test]
+fn the_official_setting_is_one_flag_away() {
+    let folder = Folder::new();
+    let told = |more: &[&'static str]| {
+        let words = ["image", model(), "a", "--out", "a.png", "--force", "--json"];
+        let told = folder.json(words.iter().chain(more));
+        let picture = &told["pictures"][0];
+        (picture["solver"].clone(), picture["steps"].clone())
+    };
+    assert_eq!(told(&[]), ("ab3".into(), 12.into()));
+    assert_eq!(told(&["--solver", "euler"]), ("euler".into(), 30.into()));
+    let own = ["--solver", "euler", "--steps", "3"];
+    assert_eq!(told(&own), ("euler".into(), 3.into()));
+}
+
+#[test]
 fn settings_of_the_other_way_to_draw_are_refused_by_name() {
     let folder = Folder::new();
     for flags in [

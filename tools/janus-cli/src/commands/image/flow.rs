@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use image::RgbImage;
-use janus_pipeline::{FlowParams, FlowStream, Guidance, Janus, MAX_STEPS, Solver};
+use janus_pipeline::{FlowParams, FlowStream, Guidance, Janus, MAX_STEPS, Result, Solver};
 use serde::Serialize;
 use serde_json::json;
 
@@ -22,10 +22,11 @@ use crate::{interrupt, output, picture};
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Rectified flow (JanusFlow)")]
 pub(crate) struct Flags {
-    /// Steps from noise to picture [default: the model's]
+    /// Steps from noise to picture [default: 12; with --solver euler those of the official code, 30]
     #[arg(long, value_name = "N", value_parser = steps)]
     steps: Option<usize>,
-    /// How they are made: euler, heun (two evaluations a step), ab2 or dpm++2m [default: euler]
+    /// How they are made: euler (as the official code does), heun (two evaluations a step), ab2, ab3
+    /// or dpm++2m [default: ab3]
     #[arg(long, value_name = "SOLVER")]
     solver: Option<Solver>,
     /// Guide from this time on: 0 is noise, 1 the picture [default: 0]
@@ -48,16 +49,26 @@ impl Flags {
         refuse(&given, model)
     }
 
-    /// The model's own settings where none were given.
-    pub(crate) fn params(&self, own: FlowParams, guidance: Option<f32>) -> FlowParams {
+    /// The model's own settings where none were given, and the official ones for the rest if one asks
+    /// for the official rule.
+    pub(crate) fn params(
+        &self,
+        janus: &Janus,
+        seed: u64,
+        guidance: Option<f32>,
+    ) -> Result<FlowParams> {
+        let own = match self.solver {
+            Some(Solver::Euler) => janus.official_flow_params(seed)?,
+            _ => janus.flow_params(seed)?,
+        };
         let scale = guidance.unwrap_or(own.guidance.scale);
         let (from, until) = (self.guidance_from, self.guidance_until);
-        FlowParams {
+        Ok(FlowParams {
             steps: self.steps.unwrap_or(own.steps),
             solver: self.solver.unwrap_or(own.solver),
             guidance: Guidance::new(scale).between(from.unwrap_or(0.0), until.unwrap_or(1.0)),
             ..own
-        }
+        })
     }
 }
 
@@ -129,10 +140,10 @@ fn refuse_sampling(flags: &sampling::Flags, window: u8, model: &Model) -> Result
 }
 
 fn params(args: &Args, janus: &Janus) -> anyhow::Result<FlowParams> {
-    let own = janus.flow_params(args.sampling.seed)?;
+    let seed = args.sampling.seed;
     Ok(FlowParams {
         images: args.images,
-        ..args.flow.params(own, args.guidance)
+        ..args.flow.params(janus, seed, args.guidance)?
     })
 }
 
