@@ -19,6 +19,7 @@ FLAGS = [
 ]
 
 with sync_playwright() as playwright:
+    # Playwright gives it a new profile, empty, and deletes it afterwards.
     browser = playwright.chromium.launch(
         executable_path=shutil.which("chromium"), headless=True, args=FLAGS
     )
