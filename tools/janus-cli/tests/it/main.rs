@@ -13,4 +13,6 @@ mod pictures;
 mod pipes;
 mod providers;
 mod reports;
+#[cfg(unix)]
+mod serve;
 mod usage;
