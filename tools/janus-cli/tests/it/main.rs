@@ -5,6 +5,7 @@
 mod bench;
 mod common;
 mod conversation;
+mod deploy;
 mod flow;
 mod models;
 mod parts;
