@@ -5,6 +5,8 @@ Every part starts a server of its own. Only Python's own library is used; memory
 """
 
 import argparse
+import atexit
+import contextlib
 import json
 import pathlib
 import random
@@ -29,12 +31,15 @@ class Serving:
         model = [arguments.model] if arguments.model else []
         command = [arguments.janus, "serve", *model, "--listen", "127.0.0.1:0", *settings]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        atexit.register(self.process.kill)
         for line in self.process.stderr:
             if found := re.search(r"answers at (http://\S+)", line):
                 self.url = found[1]
                 break
         self.said: list[str] = []
-        self.reader = threading.Thread(target=lambda: self.said.extend(self.process.stderr))
+        self.reader = threading.Thread(
+            target=lambda: self.said.extend(self.process.stderr), daemon=True
+        )
         self.reader.start()
 
     def mebibytes(self) -> float:
@@ -77,67 +82,82 @@ def milliseconds(values: list[float]) -> str:
 def overload(arguments) -> None:
     """Ten times the capacity, whether there is room or not, in Poisson's rhythm."""
     server = Serving(arguments, "--max-requests", str(arguments.places))
-    work = requests(24)
+    # Four of each, so that the clients need little of the machine beside the server.
+    work = [(path, body | {"n": 4}) for path, body in requests(24)]
     expected, _ = one_after_the_other(server.url, None, work, 0)
-    done, told, wrong, memory = [], [], [], []
-    lock = threading.Lock()
+    done, told, wrong = [], [], []
 
     def ask(i: int) -> None:
         begun = time.monotonic()
-        status, headers, response = send(server.url, *work[i])
+        status, headers, response = send(server.url, *work[i % len(work)])
         spent = time.monotonic() - begun
-        with lock:
-            if status == 200 and answer(response) == expected[i]:
-                done.append(spent)
-            elif status == 429 and int(headers.get("retry-after", 0)) >= 1:
-                told.append(spent)
-            else:
-                wrong.append((status, response))
+        if status == 200 and answer(response) == expected[i % len(work)]:
+            done.append(spent)
+        elif status == 429 and int(headers.get("retry-after", 0)) >= 1:
+            told.append(spent)
+        else:
+            wrong.append((status, response))
 
-    def closed_loop(until: float) -> None:
-        while time.monotonic() < until:
-            ask(random.randrange(len(work)))
-
-    # What it can: as many clients as it has places.
+    # What it can: as many clients as it has places, each with the next request after its answer.
     begun = time.monotonic()
-    crowd = [
-        threading.Thread(target=closed_loop, args=(begun + arguments.seconds / 2,))
-        for _ in range(arguments.places)
-    ]
-    for client in crowd:
-        client.start()
-    for client in crowd:
-        client.join()
+
+    def closed_loop(i: int) -> None:
+        while time.monotonic() < begun + arguments.seconds / 2:
+            ask(i)
+            i += 1
+
+    with measured(server) as usual:
+        crowd = [threading.Thread(target=closed_loop, args=(i,)) for i in range(arguments.places)]
+        for client in crowd:
+            client.start()
+        for client in crowd:
+            client.join()
     capacity = len(done) / (time.monotonic() - begun)
     alone = statistics.median(timed(server.url) for _ in range(15))
-    before = server.mebibytes()
     done.clear()
     told.clear()
 
-    clients, begun = [], time.monotonic()
-    while time.monotonic() < begun + arguments.seconds:
-        time.sleep(random.expovariate(10 * capacity))
-        clients.append(threading.Thread(target=ask, args=(random.randrange(len(work)),)))
-        clients[-1].start()
-        if len(clients) % 20 == 0:
-            memory.append(server.mebibytes())
-    ended = time.monotonic()
-    while timed(server.url) > 2 * alone:
-        pass
-    recovered = time.monotonic() - ended
-    for client in clients:
-        client.join()
+    with measured(server) as memory:
+        clients, begun = [], time.monotonic()
+        due = begun
+        while due < begun + arguments.seconds:
+            time.sleep(max(0.0, due - time.monotonic()))
+            clients.append(threading.Thread(target=ask, args=(len(clients),)))
+            clients[-1].start()
+            due += random.expovariate(10 * capacity)
+        ended = time.monotonic()
+        while timed(server.url) > 2 * alone:
+            pass
+        recovered = time.monotonic() - ended
+        for client in clients:
+            client.join()
     spent = time.monotonic() - begun
     assert not wrong, wrong[:3]
     row("capacity: requests a second, with as many clients as places", f"{capacity:.1f}")
-    row("offered, for so long", f"{len(clients) / (ended - begun):.1f} a second, {arguments.seconds:.0f} s")
+    row("offered a second, for so long", f"{len(clients) / (ended - begun):.1f}, {ended - begun:.0f} s")
     row("finished, each as alone; told 429 with `Retry-After`; anything else", f"{len(done)}; {len(told)}; 0")
     row("finished a second", f"{len(done) / spent:.1f}")
     row("time of a 429: median, 99th percentile, most", milliseconds(told))
     row("time of what is finished: median, 99th percentile, most", milliseconds(done))
-    row("memory before, most, after", f"{before:.0f}, {max(memory):.0f}, {server.mebibytes():.0f} MiB")
+    row("most memory at capacity, under overload", f"{max(usual):.0f}, {max(memory):.0f} MiB")
     row("until a question takes at most twice its idle time again", f"{recovered:.1f} s")
     assert server.end() == 0
+
+
+@contextlib.contextmanager
+def measured(server: Serving):
+    """What memory the server has meanwhile, several times a second."""
+    samples, stop = [server.mebibytes()], threading.Event()
+
+    def look() -> None:
+        while not stop.wait(0.2):
+            samples.append(server.mebibytes())
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    yield samples
+    stop.set()
+    looking.join()
 
 
 def timed(url: str) -> float:
@@ -202,13 +222,12 @@ def left(arguments) -> None:
         cancelled = server.metric("janus_cancelled_total")
         step, begun = server.metric("janus_step_seconds_count"), time.monotonic()
         client.close()
-        while server.metric("janus_requests_under_way") > 0:
+        while server.metric("janus_requests_under_way") + server.metric("janus_batch_rows_used") > 0:
             pass
         if server.metric("janus_cancelled_total") == cancelled:
             continue  # All its answers were complete before it left.
         times.append(time.monotonic() - begun)
         steps.append(server.metric("janus_step_seconds_count") - step)
-        assert server.metric("janus_batch_rows_used") == 0
     row(
         f"{len(steps)} clients leave in the middle of 32 answers: steps until their rows are free, median and most",
         f"{statistics.median(steps):.0f}, {max(steps):.0f}",

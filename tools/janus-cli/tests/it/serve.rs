@@ -1,8 +1,9 @@
-//! `janus serve` as a process: what it refuses to start with, signals, faults from outside (cases F07, F16, F22,
-//! F23, G14, G18).
+//! `janus serve` as a process: what it refuses to start with, signals, faults from outside (cases F07, F09, F16,
+//! F22, F23, G14, G18).
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -304,4 +305,31 @@ fn it_gets_by_with_few_sockets() {
     assert!(draw(server.address, 1).starts_with("HTTP/1.1 200"));
     server.signal("TERM");
     assert_eq!(server.end().code(), Some(0));
+}
+
+/// The files of the model are deleted, or others put in their place, while it is served: what was opened stays
+/// what it was.
+#[test]
+fn it_keeps_the_model_that_it_opened() {
+    let folder = Folder::new();
+    let model = folder.path("model");
+    copy(&janus_tests::demo_model(), &model);
+    let server = Serving::of(&mut folder.command(["serve", "model", "--listen", "127.0.0.1:0"]));
+    let body = |answer: String| answer.split_once("\"data\"").map(|(_, data)| data.to_owned());
+    let before = body(draw(server.address, 3)).unwrap();
+    std::fs::rename(&model, folder.path("old")).unwrap();
+    std::fs::create_dir(&model).unwrap();
+    std::fs::write(model.join("manifest.json"), "{}").unwrap();
+    std::fs::remove_dir_all(folder.path("old")).unwrap();
+    assert_eq!(body(draw(server.address, 3)).unwrap(), before);
+    server.signal("TERM");
+    assert_eq!(server.end().code(), Some(0));
+}
+
+/// Copies the files of a folder.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
 }

@@ -134,7 +134,7 @@ fn every_answer_is_the_one_that_the_request_gets_alone() {
     assert_eq!(server.end().cut, 0);
 }
 
-/// Ten times as many as there is room for: those who are let in are served, the others are told
+/// Ten times as many as there is room for (F15): those who are let in are served, the others are told
 /// when to come back, and afterwards everything is as before.
 #[test]
 fn too_many_are_told_to_come_back() {

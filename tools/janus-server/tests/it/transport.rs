@@ -34,6 +34,7 @@ fn keyed() -> Running {
     })
 }
 
+/// Every method at every address (G09, G10): no error of the server's.
 #[test]
 fn methods_and_addresses() {
     for method in [
@@ -72,6 +73,7 @@ fn methods_and_addresses() {
     assert!([404, 414, 431].contains(&get(shared(), &long).status));
 }
 
+/// What a form of another site can send (G16).
 #[test]
 fn media_that_is_not_json() {
     let body = "{\"prompt\": \"x\"}";
@@ -87,7 +89,7 @@ fn media_that_is_not_json() {
     }
 }
 
-/// Names and pages of others: a page that somebody's DNS points here, a form of another site.
+/// Names and pages of others (G15): a page that somebody's DNS points here, a form of another site.
 #[test]
 fn hosts_and_origins() {
     for (lines, status) in [
@@ -128,7 +130,7 @@ fn hosts_and_origins() {
     assert_eq!(raw(server.address, other.as_bytes()).status, 403);
 }
 
-/// Without the key nothing is told but whether the server works, and the page has a place for it.
+/// Without the key nothing is told but whether the server works, and the page has a place for it (G11, G13).
 #[test]
 fn keys() {
     let server = keyed();
@@ -206,7 +208,7 @@ fn connections_are_bounded() {
     });
 }
 
-/// What clients send does not become part of a head, a log or a label.
+/// What clients send does not become part of a head, a log or a label (G17, G19).
 #[test]
 fn nothing_of_a_request_leaks() {
     let evil = "\u{1b}[31m\r\nX-Injected: yes";
