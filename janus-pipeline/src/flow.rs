@@ -11,14 +11,16 @@
 //! The official code runs the prompt again at every step, and masks it in the rows without one;
 //! what is not attended to need not be there, as long as the positions keep their numbers.
 
+mod drawing;
+
 use image::RgbImage;
-use janus_flow::{EncodedLatents, Guidance, Solver, Trajectory, noise};
-use janus_llm::{Embeddings, KvCache, LanguageModel, Prefill};
-use ndarray::{Array4, s};
+use janus_flow::{Guidance, Solver, Trajectory};
 
 use crate::error::{Error, Result};
 use crate::image::MAX_IMAGES;
-use crate::janus::{Flow, Janus};
+use crate::janus::Janus;
+pub use drawing::FlowDrawing;
+use drawing::Parts;
 
 /// Steps of a picture at most.
 pub const MAX_STEPS: usize = 1000;
@@ -102,36 +104,10 @@ impl Janus {
     /// [`Error::PromptTooLong`] where prompt and picture exceed the model's context,
     /// [`janus_runtime::Error::OtherDrawing`] where the model draws by image tokens.
     pub fn generate_flow(&mut self, prompt: &str, params: &FlowParams) -> Result<FlowStream<'_>> {
-        check(params)?;
-        let config = self.manifest().flow()?.clone();
-        let chat = &self.manifest().chat;
-        let mut ids = self.tokenizer.encode_drawing(prompt, chat)?.ids;
-        // The time takes the place of the token that begins a picture.
-        ids.pop();
-        let limit = self.manifest().language.context_length;
-        let found = ids.len() + 1 + config.num_tokens();
-        if found > limit {
-            return Err(Error::PromptTooLong { found, limit });
-        }
-        let prompt = self.llm.embed_text(&ids)?;
-        // Without a prompt there is the begin-of-sentence token alone.
-        let nothing = prompt.slice(0..1);
-        let prompts = vec![self.llm.prefill(prompt)?, self.llm.prefill(nothing)?];
-        let begin = |stream| {
-            let noise = noise(&config, params.seed, stream);
-            Trajectory::new(noise, params.solver, params.steps)
-        };
+        let drawing = self.begin_flow(prompt, params)?;
         Ok(FlowStream {
-            rows: Rows {
-                llm: &mut self.llm,
-                flow: self.drawing.flow(&self.manifest)?,
-                first: ids.len(),
-                new: 1 + config.num_tokens(),
-                prompts,
-                caches: Vec::new(),
-            },
-            guidance: params.guidance,
-            trajectories: (0..params.images as u64).map(begin).collect(),
+            parts: Parts::of(self)?,
+            drawing,
             failed: false,
         })
     }
@@ -157,35 +133,34 @@ fn check(params: &FlowParams) -> Result<()> {
 /// One step of every picture at a time. Dropping it stops the generation.
 #[derive(Debug)]
 pub struct FlowStream<'a> {
-    rows: Rows<'a>,
-    guidance: Guidance,
-    trajectories: Vec<Trajectory>,
+    parts: Parts<'a>,
+    drawing: FlowDrawing,
     failed: bool,
 }
 
 impl FlowStream<'_> {
     /// Positions of the prompt.
     pub fn prompt_tokens(&self) -> usize {
-        self.rows.first
+        self.drawing.prompt_tokens()
     }
 
     /// Where each picture is on its way.
     pub fn trajectories(&self) -> &[Trajectory] {
-        &self.trajectories
+        self.drawing.trajectories()
     }
 
     /// Steps that were made.
     pub fn done(&self) -> usize {
-        self.trajectories[0].done()
+        self.trajectories()[0].done()
     }
 
     /// The pictures as they are by now: where each would end if it went straight on.
     ///
     /// This runs the VAE, so it costs as much as the final pictures.
     pub fn pictures(&mut self) -> Result<Vec<RgbImage>> {
-        let mut pictures = Vec::with_capacity(self.trajectories.len());
-        for trajectory in &self.trajectories {
-            pictures.extend(self.rows.flow.vae.decode(trajectory.prediction().view())?);
+        let mut pictures = Vec::with_capacity(self.trajectories().len());
+        for trajectory in self.drawing.trajectories() {
+            pictures.extend(self.parts.flow.vae.decode(trajectory.prediction().view())?);
         }
         Ok(pictures)
     }
@@ -194,14 +169,13 @@ impl FlowStream<'_> {
     /// nothing once the first step can come. Iterating does this by itself: it is for those who
     /// show how far a long prompt is.
     pub fn read_prompt(&mut self) -> Result<Option<(usize, usize)>> {
-        self.rows.read_prompt()
+        self.drawing.read_prompt(&mut self.parts)
     }
 
     fn step(&mut self) -> Result<usize> {
-        while self.rows.read_prompt()?.is_some() {}
-        for trajectory in &mut self.trajectories {
-            trajectory
-                .advance(|latents, time| self.rows.velocity(latents, time, &self.guidance))?;
+        while self.read_prompt()?.is_some() {}
+        for picture in 0..self.trajectories().len() {
+            self.drawing.step(picture, &mut self.parts)?;
         }
         Ok(self.done())
     }
@@ -212,7 +186,7 @@ impl Iterator for FlowStream<'_> {
     type Item = Result<usize>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed || self.trajectories[0].is_complete() {
+        if self.failed || self.drawing.is_complete() {
             return None;
         }
         let step = self.step();
@@ -223,80 +197,10 @@ impl Iterator for FlowStream<'_> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         let left = match self.failed {
             true => 0,
-            false => self.trajectories[0].steps() - self.done(),
+            false => self.trajectories()[0].steps() - self.done(),
         };
         (left, Some(left))
     }
 }
 
 impl ExactSizeIterator for FlowStream<'_> {}
-
-/// The prompt and its unconditional twin, which every picture and every step continue anew.
-#[derive(Debug)]
-struct Rows<'a> {
-    llm: &'a mut LanguageModel,
-    flow: &'a mut Flow,
-    /// Number of the first position after the prompt.
-    first: usize,
-    /// Positions that a step runs: the time and the picture.
-    new: usize,
-    /// The prompt and its twin on their way into caches.
-    prompts: Vec<Prefill>,
-    /// Those of the prompt and of its twin, one row each, with room for a step.
-    caches: Vec<KvCache>,
-}
-
-impl Rows<'_> {
-    fn read_prompt(&mut self) -> Result<Option<(usize, usize)>> {
-        if !self.caches.is_empty() {
-            return Ok(None);
-        }
-        if let Some(prompt) = self.prompts.iter_mut().find(|p| !p.is_complete()) {
-            self.llm.advance(prompt)?;
-        }
-        if self.prompts.iter().all(Prefill::is_complete) {
-            let prompts = self.prompts.iter();
-            self.caches = prompts
-                .map(|prompt| self.with_room(prompt.cache()))
-                .collect::<Result<_>>()?;
-        }
-        let done = self.prompts.iter().map(Prefill::done).sum();
-        let total = self.prompts.iter().map(Prefill::total).sum();
-        Ok(Some((done, total)))
-    }
-
-    /// The one row of `prefix` with room for a step.
-    fn with_room(&self, prefix: &KvCache) -> Result<KvCache> {
-        let mut cache = self.llm.new_cache(1, prefix.lengths()[0] + self.new)?;
-        cache.copy_row(0, prefix, 0)?;
-        Ok(cache)
-    }
-
-    /// The velocity of `latents [1, c, size, size]` at a time, guided.
-    fn velocity(
-        &mut self,
-        latents: &Array4<f32>,
-        time: f64,
-        guidance: &Guidance,
-    ) -> Result<Array4<f32>> {
-        let encoded = self.flow.encoder.encode(latents.view(), time)?;
-        let rows = if guidance.is_active(time) { 2 } else { 1 };
-        let velocities = (0..rows).map(|row| self.velocity_of(row, &encoded));
-        let mut velocities: Vec<_> = velocities.collect::<Result<_>>()?;
-        Ok(match &velocities[..] {
-            [conditional, unconditional] => guidance.combine(conditional, unconditional),
-            _ => velocities.swap_remove(0),
-        })
-    }
-
-    /// The velocity by the prompt or by its twin.
-    fn velocity_of(&mut self, row: usize, encoded: &EncodedLatents) -> Result<Array4<f32>> {
-        let cache = &mut self.caches[row];
-        let kept = cache.lengths()[0];
-        let embeds = Embeddings::new(encoded.embeds.clone());
-        let hidden = self.llm.forward_at(self.first, &embeds, cache)?;
-        cache.truncate(0, kept);
-        let places = hidden.view().slice_move(s![.., 1.., ..]);
-        Ok(self.flow.decoder.decode(places, encoded)?)
-    }
-}

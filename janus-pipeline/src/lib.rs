@@ -70,7 +70,7 @@ pub use self::image::{ImageParams, ImageTokenStream, MAX_IMAGES};
 pub use admission::Limits;
 pub use batch::WideSteps;
 pub use error::{Error, Result};
-pub use flow::{FlowParams, FlowStream, MAX_STEPS};
+pub use flow::{FlowDrawing, FlowParams, FlowStream, MAX_STEPS};
 pub use janus::{Drawing, Flow, Janus};
 pub use janus_flow::{Guidance, Solver, Trajectory};
 pub use janus_llm::{LanguageModel, Sampling};

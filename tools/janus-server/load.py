@@ -4,6 +4,10 @@ same requests get alone.
     janus serve &
     python3 tools/janus-server/load.py http://127.0.0.1:8080 --clients 64 --seconds 300
 
+`python3 tools/janus-server/load.py faults target/release/janus` starts servers itself and tells how they do
+where more is asked of them than they can, where they are stopped, and where clients leave or dawdle
+(`faults.py`).
+
 First every request of a list is sent by itself, one after the other, for as long as `--alone` says; then
 all clients send requests of the same list, each waiting for its answer. Only Python's own library is used.
 """
@@ -12,6 +16,7 @@ import argparse
 import http.client
 import json
 import statistics
+import sys
 import threading
 import time
 import urllib.parse
@@ -46,6 +51,10 @@ class Client:
         if key:
             self.headers["authorization"] = f"Bearer {key}"
         self.connection = http.client.HTTPConnection(self.host, self.port, timeout=600)
+
+    def get(self, path: str) -> bytes:
+        self.connection.request("GET", path)
+        return self.connection.getresponse().read()
 
     def send(self, path: str, body: dict) -> tuple[int, dict]:
         self.connection.request("POST", path, json.dumps(body), self.headers)
@@ -106,6 +115,10 @@ def together(arguments, work: list, expected: list) -> dict:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["faults"]:
+        import faults
+
+        return faults.main(sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("url")
     parser.add_argument("--clients", type=int, default=64)

@@ -1,27 +1,16 @@
 """The page in Chromium: `python3 page.py http://127.0.0.1:8080 DIRECTORY`; screenshots go there."""
 
 import pathlib
-import shutil
 import sys
 
+from browser import launched
 from playwright.sync_api import expect, sync_playwright
 
 url, out = sys.argv[1], pathlib.Path(sys.argv[2])
 out.mkdir(parents=True, exist_ok=True)
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 with sync_playwright() as playwright:
-    browser = playwright.chromium.launch(
-        executable_path=shutil.which("chromium"), headless=True, args=FLAGS
-    )
+    browser = launched(playwright)
     page = browser.new_page(viewport={"width": 1200, "height": 900})
     problems, elsewhere = [], []
     page.on("pageerror", lambda error: problems.append(str(error)))

@@ -81,7 +81,7 @@ pub(crate) async fn answer(app: &App, request: ChatRequest) -> Result<Response, 
     let stops = stops(request.stop)?;
     message::check(&request.messages, &app.settings)?;
     let ticket = app.ticket()?;
-    let prompt = message::prompt(request.messages, &app.settings).await?;
+    let prompt = message::prompt(request.messages, app.pictures(), ticket.clone()).await?;
     let task = TextTask {
         prompt,
         params,

@@ -6,14 +6,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use image::RgbImage;
 use janus_pipeline::ImageEmbeds;
-use janus_vision::ImageLimits;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::chat::message::{self, Part};
+use crate::engine::Ticket;
 use crate::error::ApiError;
 use crate::fields::{self, Neutral};
 use crate::json;
+use crate::pictures::Pictures;
 use crate::server::App;
 
 /// A request. The fields are OpenAI's; the inputs are pictures.
@@ -51,7 +52,7 @@ pub(crate) async fn embed(app: &App, request: EmbeddingsRequest) -> Result<Respo
     fields::expect_none("dimensions", request.dimensions, width)?;
     check(&request.input, app)?;
     let ticket = app.ticket()?;
-    let pictures = decode(request.input, app).await?;
+    let pictures = decode(request.input, app.pictures(), ticket.clone()).await?;
     let count = pictures.len();
     let seen = app.engine.embed(pictures, ticket)?;
     let seen = seen.await.map_err(|_| ApiError::internal())??;
@@ -122,16 +123,14 @@ fn check(input: &Value, app: &App) -> Result<(), ApiError> {
         .try_for_each(|(path, value)| url(value, &path).map(drop))
 }
 
-/// The pictures. This takes as long as it takes, on a thread of its own.
-async fn decode(input: Value, app: &App) -> Result<Vec<RgbImage>, ApiError> {
-    let limits = ImageLimits {
-        max_pixels: app.settings.max_pixels,
-        ..ImageLimits::default()
-    };
+/// The pictures. This takes as long as it takes, on a thread of its own; until it is done the request is
+/// under way.
+async fn decode(input: Value, from: Pictures, ticket: Ticket) -> Result<Vec<RgbImage>, ApiError> {
     let work = move || {
+        let _under_way = ticket;
         let each = inputs(&input).into_iter().map(|(path, value)| {
             let (url, path) = url(value, &path)?;
-            message::decode(url, &path, &limits)
+            from.get(url, &path)
         });
         each.collect()
     };

@@ -6,14 +6,14 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use janus_pipeline::{ImageParams, Sampling};
-use janus_runtime::manifest::DrawingConfig;
+use janus_pipeline::{FlowParams, Guidance, ImageParams, Sampling, Solver};
+use janus_runtime::manifest::{DrawingConfig, Manifest};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::chat::now;
-use crate::engine::{Format, ImageTask, ImageUpdate};
+use crate::engine::{Format, ImageTask, ImageUpdate, Way};
 use crate::error::ApiError;
 use crate::fields::{self, Neutral};
 use crate::json;
@@ -24,6 +24,9 @@ use crate::sse::{self, Events, Tell};
 const MAX_PARTIALS: usize = 16;
 /// Guidance at most; the released models are meant to be used with 5.
 const MAX_GUIDANCE: f32 = 50.0;
+
+/// Steps of a picture by rectified flow at most; the released model is meant to be used with 30.
+const MAX_STEPS: usize = 100;
 
 /// A request. Fields of OpenAI's that have no meaning here are taken as long as they ask for
 /// nothing; all others are refused by name.
@@ -38,6 +41,8 @@ pub(crate) struct ImagesRequest {
     #[serde(alias = "guidance_scale")]
     guidance: Option<f32>,
     temperature: Option<f32>,
+    steps: Option<usize>,
+    solver: Option<String>,
     output_format: Option<Format>,
     output_compression: Option<u32>,
     response_format: Option<String>,
@@ -54,15 +59,17 @@ pub(crate) struct ImagesRequest {
 /// Draws what a request asks for.
 pub(crate) async fn generate(app: &App, request: ImagesRequest) -> Result<Response, ApiError> {
     app.expect_model(request.model.as_deref())?;
-    let size = request.check(app)?;
+    let (side, tokens) = extent(&app.engine.manifest);
+    let size = format!("{side}x{side}");
+    request.check(&size, app.settings.max_prompt_bytes)?;
     let partials = request.partial_images.unwrap_or(0);
     let seed = request.seed.unwrap_or_else(fields::random);
-    let params = request.params(app, seed)?;
+    let way = request.way(app, seed)?;
     let format = request.output_format.unwrap_or_default();
     let ticket = app.ticket()?;
     let task = ImageTask {
-        prompt: request.prompt,
-        params,
+        prompt: request.prompt.into(),
+        way,
         partials,
         format,
     };
@@ -71,9 +78,9 @@ pub(crate) async fn generate(app: &App, request: ImagesRequest) -> Result<Respon
         size,
         format,
         seed,
-        pictures: vec![None; params.images],
+        pictures: vec![None; way.images()],
         prompt_tokens: 0,
-        tokens: app.engine.manifest.vq().map_or(0, |vq| vq.num_tokens()),
+        tokens,
         failed: false,
     };
     match request.stream == Some(true) {
@@ -83,22 +90,13 @@ pub(crate) async fn generate(app: &App, request: ImagesRequest) -> Result<Respon
 }
 
 impl ImagesRequest {
-    /// Checks what is not a setting of the drawing itself; gives the size of a picture.
-    fn check(&self, app: &App) -> Result<String, ApiError> {
-        let DrawingConfig::Tokens(vq) = &app.engine.manifest.drawing else {
-            let message = format!(
-                "`{}` draws by rectified flow, which is not served",
-                app.engine.name
-            );
-            return Err(ApiError::invalid("model", message));
-        };
-        let size = format!("{0}x{0}", vq.image_size);
+    /// Checks what is not a setting of the drawing itself. Pictures have one `size`.
+    fn check(&self, size: &str, most: usize) -> Result<(), ApiError> {
         let asked = self.size.as_deref().unwrap_or("auto");
         if asked != "auto" && asked != size {
             let message = format!("this model draws pictures of {size}; ask for that, or `auto`");
             return Err(ApiError::invalid("size", message));
         }
-        let most = app.settings.max_prompt_bytes;
         if self.prompt.trim().is_empty() || self.prompt.len() > most {
             let message = format!("prompt should have 1 to {most} bytes");
             return Err(ApiError::invalid("prompt", message));
@@ -121,25 +119,83 @@ impl ImagesRequest {
         fields::expect_none("background", text(&self.background), "opaque".to_owned())?;
         let quality = text(&self.quality).filter(|quality| quality != "standard");
         fields::expect_none("quality", quality, "auto".to_owned())?;
-        fields::expect_none("moderation", text(&self.moderation), "auto".to_owned())?;
-        Ok(size)
+        fields::expect_none("moderation", text(&self.moderation), "auto".to_owned())
     }
 
-    /// The model's own settings where none were given.
-    fn params(&self, app: &App, seed: u64) -> Result<ImageParams, ApiError> {
-        let defaults = app.engine.image_defaults();
-        let own = match defaults.sampling {
+    /// The settings, the model's own where none were given.
+    fn way(&self, app: &App, seed: u64) -> Result<Way, ApiError> {
+        let images = fields::count("n", self.n, app.settings.max_n)?;
+        let guidance = fields::range("guidance", self.guidance, 0.0, MAX_GUIDANCE)?;
+        match app.engine.image_defaults() {
+            Way::Tokens(own) => self.tokens(own, images, guidance, seed).map(Way::Tokens),
+            Way::Flow(own) => self.flow(own, images, guidance, seed).map(Way::Flow),
+        }
+    }
+
+    fn tokens(
+        &self,
+        own: ImageParams,
+        images: usize,
+        guidance: Option<f32>,
+        seed: u64,
+    ) -> Result<ImageParams, ApiError> {
+        for (param, is_given) in [
+            ("steps", self.steps.is_some()),
+            ("solver", self.solver.is_some()),
+        ] {
+            let message =
+                "this is for models that draw by rectified flow; this one draws by image tokens";
+            refuse_if(is_given, param, message)?;
+        }
+        let own_temperature = match own.sampling {
             Sampling::Random { temperature, .. } => temperature,
             Sampling::Greedy => 0.0,
         };
         let temperature = fields::range("temperature", self.temperature, 0.0, 2.0)?;
-        let guidance = fields::range("guidance", self.guidance, 0.0, MAX_GUIDANCE)?;
         Ok(ImageParams {
-            images: fields::count("n", self.n, app.settings.max_n)?,
-            guidance_scale: guidance.unwrap_or(defaults.guidance_scale),
-            sampling: Sampling::random(temperature.unwrap_or(own), seed),
+            images,
+            guidance_scale: guidance.unwrap_or(own.guidance_scale),
+            sampling: Sampling::random(temperature.unwrap_or(own_temperature), seed),
             window: 1,
         })
+    }
+
+    fn flow(
+        &self,
+        own: FlowParams,
+        images: usize,
+        guidance: Option<f32>,
+        seed: u64,
+    ) -> Result<FlowParams, ApiError> {
+        let message =
+            "this is for models that draw by image tokens; this one draws by rectified flow";
+        refuse_if(self.temperature.is_some(), "temperature", message)?;
+        let steps = fields::range("steps", self.steps, 1, MAX_STEPS)?;
+        let solver = self.solver.as_deref().map(str::parse::<Solver>).transpose();
+        Ok(FlowParams {
+            images,
+            steps: steps.unwrap_or(own.steps),
+            solver: solver
+                .map_err(|message| ApiError::invalid("solver", message))?
+                .unwrap_or(own.solver),
+            guidance: guidance.map_or(own.guidance, Guidance::new),
+            seed,
+        })
+    }
+}
+
+fn refuse_if(is_given: bool, param: &'static str, message: &str) -> Result<(), ApiError> {
+    match is_given {
+        true => Err(ApiError::invalid(param, message)),
+        false => Ok(()),
+    }
+}
+
+/// Side in pixels and positions of the pictures that a model draws.
+pub(crate) fn extent(manifest: &Manifest) -> (usize, usize) {
+    match &manifest.drawing {
+        DrawingConfig::Tokens(vq) => (vq.image_size, vq.num_tokens()),
+        DrawingConfig::Flow(flow) => (flow.image_size, flow.num_tokens()),
     }
 }
 

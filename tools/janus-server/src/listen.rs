@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::patience::Patient;
 use crate::server::{App, router};
 use crate::settings::Settings;
 
@@ -208,6 +209,7 @@ struct Connections {
     permits: Arc<Semaphore>,
     most: u32,
     header_time: Duration,
+    write_time: Duration,
     closing: watch::Sender<bool>,
 }
 
@@ -220,6 +222,7 @@ impl Connections {
             permits: Arc::new(Semaphore::new(most as usize)),
             most,
             header_time: Duration::from_secs(app.settings.header_seconds),
+            write_time: Duration::from_secs(app.settings.write_seconds),
             closing: watch::Sender::new(false),
         }
     }
@@ -243,7 +246,8 @@ impl Connections {
             .header_read_timeout(self.header_time)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD);
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let stream = TokioIo::new(Patient::new(stream, self.write_time));
+        let connection = builder.serve_connection(stream, service);
         let mut closing = self.closing.subscribe();
         tokio::spawn(async move {
             let mut connection = pin!(connection);

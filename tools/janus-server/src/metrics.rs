@@ -25,8 +25,11 @@ pub(crate) struct Metrics {
     pub(crate) failed_steps: Counter,
     pub(crate) first_token: Histogram,
     pub(crate) step: Histogram,
+    pub(crate) flow_step: Histogram,
     pub(crate) request: Histogram,
     load: Mutex<Load>,
+    /// Requests that are drawn by rectified flow, or wait for it.
+    flows: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -95,6 +98,10 @@ impl Metrics {
         }
     }
 
+    pub(crate) fn set_flows(&self, requests: usize) {
+        self.flows.store(requests as u64, Ordering::Relaxed);
+    }
+
     pub(crate) fn load(&self) -> Load {
         self.load.lock().map(|load| *load).unwrap_or_default()
     }
@@ -152,6 +159,11 @@ impl Metrics {
             ("sequences_running", "Answers and pictures.", load.running),
             ("batch_rows_used", "Rows in use.", load.rows),
             ("batch_rows", "Rows that a step runs.", load.batch),
+            (
+                "flow_requests",
+                "Requests for pictures by rectified flow.",
+                self.flows.load(Ordering::Relaxed) as usize,
+            ),
         ] {
             let name = format!("janus_{name}");
             let _ = writeln!(
@@ -164,6 +176,9 @@ impl Metrics {
             .write(&mut text, "janus_first_token_seconds", first);
         self.step
             .write(&mut text, "janus_step_seconds", "One step of everybody.");
+        let flow = "One step of one picture by rectified flow.";
+        self.flow_step
+            .write(&mut text, "janus_flow_step_seconds", flow);
         let whole = "From the request to its end.";
         self.request
             .write(&mut text, "janus_request_seconds", whole);

@@ -1,4 +1,4 @@
-//! Who is asked for what: routes, keys, and what every response has in common.
+//! Who is asked for what: routes, and the small endpoints.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,16 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::{self, Next};
+use axum::http::{StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::chat::{self, now};
-use crate::engine::{Engine, Ticket};
+use crate::engine::{Engine, Ticket, Way};
 use crate::error::ApiError;
+use crate::guard::guard;
+use crate::pictures::{Pictures, Remote};
 use crate::settings::Settings;
 use crate::{embeddings, fields, images, json as body, page};
 
@@ -27,15 +28,18 @@ const OPENAPI: &str = include_str!("openapi.json");
 pub(crate) struct App {
     pub(crate) engine: Engine,
     pub(crate) settings: Settings,
+    remote: Option<Remote>,
     since: u64,
     draining: AtomicBool,
 }
 
 impl App {
     pub(crate) fn new(engine: Engine, settings: Settings) -> Self {
+        let remote = Remote::new(&settings);
         Self {
             engine,
             settings,
+            remote,
             since: now(),
             draining: AtomicBool::new(false),
         }
@@ -67,6 +71,11 @@ impl App {
         (mean.ceil() as u64).clamp(1, 60) + fields::random() % 3
     }
 
+    /// Where the pictures of a request that comes now may be.
+    pub(crate) fn pictures(&self) -> Pictures {
+        Pictures::new(&self.settings, self.remote.as_ref())
+    }
+
     /// There is one model; clients may name it, or leave it to the server.
     pub(crate) fn expect_model(&self, name: Option<&str>) -> Result<(), ApiError> {
         match name {
@@ -96,154 +105,6 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(guarded)
         .with_state(app)
-}
-
-/// What anybody may ask without a key: whether the server works, and the page, which has a place
-/// for the key.
-fn is_open(path: &str) -> bool {
-    path == "/health" || path == "/ready" || page::is_part(path)
-}
-
-/// Before and after every request.
-async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let endpoint = endpoint(request.uri().path());
-    let origin = allowed_origin(request.headers(), &app.settings);
-    let mut response = match check(&app, &request) {
-        Err(error) => error.into_response(),
-        Ok(()) if request.method() == Method::OPTIONS && origin.is_some() => preflight(),
-        Ok(()) => next.run(request).await,
-    };
-    app.engine
-        .metrics
-        .responded(endpoint, response.status().as_u16());
-    let headers = response.headers_mut();
-    if let Some(origin) = origin {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(header::VARY, HeaderValue::from_static("origin"));
-    }
-    let id = format!("req_{:016x}", fields::random());
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        headers.insert("x-request-id", id);
-    }
-    let nosniff = HeaderValue::from_static("nosniff");
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
-    response
-}
-
-/// The endpoint as metrics name it: one of few.
-fn endpoint(path: &str) -> &'static str {
-    const KNOWN: [&str; 8] = [
-        "/v1/chat/completions",
-        "/v1/images/generations",
-        "/v1/embeddings",
-        "/v1/models",
-        "/health",
-        "/ready",
-        "/metrics",
-        "/openapi.json",
-    ];
-    let known = KNOWN.into_iter().find(|known| path == *known);
-    known.unwrap_or("other")
-}
-
-fn check(app: &App, request: &Request) -> Result<(), ApiError> {
-    let headers = request.headers();
-    check_host(headers, request.uri(), &app.settings)?;
-    check_origin(headers, &app.settings)?;
-    if is_open(request.uri().path()) || request.method() == Method::OPTIONS {
-        return Ok(());
-    }
-    check_key(headers, app.settings.api_key.as_deref())
-}
-
-/// On a loopback address only programs of this machine may come; a name that somebody else's DNS
-/// has pointed here is a web page that tries to.
-fn check_host(headers: &HeaderMap, uri: &Uri, settings: &Settings) -> Result<(), ApiError> {
-    if !settings.listen.ip().is_loopback() {
-        return Ok(());
-    }
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let host = uri.host().or_else(|| host.map(without_port)).unwrap_or("");
-    let own = ["localhost", "127.0.0.1", "[::1]"];
-    let is_own = own.iter().any(|own| host.eq_ignore_ascii_case(own));
-    let is_allowed = |known: &String| host.eq_ignore_ascii_case(known);
-    match is_own || settings.allowed_hosts.iter().any(is_allowed) {
-        true => Ok(()),
-        false => {
-            let message = "this host is not served here (`allowed_hosts`)";
-            Err(ApiError::refused(StatusCode::FORBIDDEN, message))
-        }
-    }
-}
-
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    }
-}
-
-/// Web pages of others may not call.
-fn check_origin(headers: &HeaderMap, settings: &Settings) -> Result<(), ApiError> {
-    let Some(origin) = headers.get(header::ORIGIN) else {
-        return Ok(());
-    };
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let authority = origin
-        .to_str()
-        .ok()
-        .and_then(|origin| origin.split_once("://"));
-    let is_own = authority.is_some_and(|(_, authority)| Some(authority) == host);
-    match is_own || allowed_origin(headers, settings).is_some() {
-        true => Ok(()),
-        false => {
-            let message = "pages of this origin may not call (`allowed_origins`)";
-            Err(ApiError::refused(StatusCode::FORBIDDEN, message))
-        }
-    }
-}
-
-fn allowed_origin(headers: &HeaderMap, settings: &Settings) -> Option<HeaderValue> {
-    let origin = headers.get(header::ORIGIN)?;
-    let known = settings.allowed_origins.iter();
-    let mut known = known.filter(|known| known.as_bytes() == origin.as_bytes());
-    known.next().map(|_| origin.clone())
-}
-
-fn preflight() -> Response {
-    let mut response = StatusCode::NO_CONTENT.into_response();
-    let headers = response.headers_mut();
-    let methods = HeaderValue::from_static("GET, POST");
-    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
-    let allowed = HeaderValue::from_static("authorization, content-type");
-    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
-    response
-}
-
-fn check_key(headers: &HeaderMap, key: Option<&str>) -> Result<(), ApiError> {
-    let Some(key) = key else {
-        return Ok(());
-    };
-    let mut sent = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (sent.next(), sent.next()) else {
-        return Err(ApiError::unauthorized());
-    };
-    let value = value.as_bytes();
-    let scheme = value.get(..7).unwrap_or_default();
-    if !scheme.eq_ignore_ascii_case(b"bearer ") {
-        return Err(ApiError::unauthorized());
-    }
-    // Of the hashes every byte is compared: how long it takes says nothing of the key.
-    let (sent, known) = (Sha256::digest(&value[7..]), Sha256::digest(key));
-    let difference = sent.iter().zip(&known).fold(0, |sum, (a, b)| sum | (a ^ b));
-    match difference {
-        0 => Ok(()),
-        _ => Err(ApiError::unauthorized()),
-    }
 }
 
 async fn chat_completions(
@@ -283,6 +144,11 @@ async fn model(
 fn described(app: &App) -> Value {
     let manifest = &app.engine.manifest;
     let defaults = app.engine.image_defaults();
+    let (image_size, image_tokens) = images::extent(manifest);
+    let steps = match defaults {
+        Way::Tokens(_) => None,
+        Way::Flow(params) => Some(params.steps),
+    };
     json!({
         "id": app.engine.name,
         "object": "model",
@@ -292,9 +158,10 @@ fn described(app: &App) -> Value {
             "family": manifest.family.to_string(),
             "precision": manifest.converter.dtype.to_string(),
             "context_length": manifest.language.context_length,
-            "image_size": manifest.vq().ok().map(|vq| vq.image_size),
-            "image_tokens": manifest.vq().ok().map(|vq| vq.num_tokens()),
-            "guidance": defaults.guidance_scale,
+            "image_size": image_size,
+            "image_tokens": image_tokens,
+            "guidance": defaults.guidance(),
+            "steps": steps,
             "max_n": app.settings.max_n,
             "max_pictures": app.settings.max_pictures,
         },

@@ -42,6 +42,14 @@ pub struct Settings {
     pub max_pictures: usize,
     /// Pixels of a picture in a request.
     pub max_pixels: u64,
+    /// Whether pictures may be named by addresses of other servers, which are then asked for them.
+    pub allow_remote_images: bool,
+    /// Hosts that may be asked for pictures; none is every host of the public internet.
+    pub remote_image_hosts: Vec<String>,
+    /// `HOST:PORT` of hosts that may be asked for pictures though their addresses are not public.
+    pub private_image_hosts: Vec<String>,
+    /// Seconds in which the pictures of a request have to be there.
+    pub remote_image_seconds: u64,
     /// Length of a drawing prompt in bytes.
     pub max_prompt_bytes: usize,
     /// Answers, or pictures, to one request.
@@ -54,6 +62,8 @@ pub struct Settings {
     pub header_seconds: u64,
     /// Seconds in which the body of a request has to arrive.
     pub body_seconds: u64,
+    /// Seconds in which a client has to take something of what is sent to it.
+    pub write_seconds: u64,
     /// Seconds after which a stream without events gets a comment.
     pub ping_seconds: u64,
     /// Seconds that requests under way are given when the server is told to stop.
@@ -77,12 +87,17 @@ impl Default for Settings {
             max_body_bytes: 32_000_000,
             max_pictures: 8,
             max_pixels: 40_000_000,
+            allow_remote_images: false,
+            remote_image_hosts: Vec::new(),
+            private_image_hosts: Vec::new(),
+            remote_image_seconds: 10,
             max_prompt_bytes: 32_768,
             max_n: 4,
             default_max_tokens: 512,
             request_seconds: 600,
             header_seconds: 10,
             body_seconds: 30,
+            write_seconds: 30,
             ping_seconds: 15,
             drain_seconds: 30,
         }
@@ -93,6 +108,11 @@ impl Settings {
     /// How long a stream may have nothing to tell.
     pub(crate) fn quiet(&self) -> Duration {
         Duration::from_secs(self.ping_seconds)
+    }
+
+    /// How long pictures of other servers may take.
+    pub(crate) fn fetching(&self) -> Duration {
+        Duration::from_secs(self.remote_image_seconds)
     }
 
     /// Checks the ranges.
@@ -110,9 +130,11 @@ impl Settings {
             ("max_body_bytes", self.max_body_bytes),
             ("max_n", self.max_n),
             ("default_max_tokens", self.default_max_tokens),
+            ("remote_image_seconds", self.remote_image_seconds as usize),
             ("request_seconds", self.request_seconds as usize),
             ("header_seconds", self.header_seconds as usize),
             ("body_seconds", self.body_seconds as usize),
+            ("write_seconds", self.write_seconds as usize),
             ("ping_seconds", self.ping_seconds as usize),
         ];
         if let Some((setting, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
@@ -120,6 +142,20 @@ impl Settings {
                 setting,
                 value: "0".to_owned(),
                 expected: "1 or above",
+            });
+        }
+        let hosts = &self.private_image_hosts;
+        let has_port = |host: &&String| {
+            let port = host
+                .rsplit_once(':')
+                .and_then(|(_, port)| port.parse::<u16>().ok());
+            port.is_some()
+        };
+        if let Some(host) = hosts.iter().find(|host| !has_port(host)) {
+            return Err(Error::Setting {
+                setting: "private_image_hosts",
+                value: host.clone(),
+                expected: "HOST:PORT",
             });
         }
         let key = self.api_key.as_deref();

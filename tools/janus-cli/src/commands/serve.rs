@@ -98,6 +98,18 @@ struct Flags {
     /// Pixels of a picture in a request [default: 40000000]
     #[arg(long, value_name = "N")]
     max_pixels: Option<u64>,
+    /// Fetch pictures that requests name by addresses of other servers, of the public internet alone
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    allow_remote_images: Option<bool>,
+    /// Hosts that may be asked for pictures; without this, every public one
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    remote_image_hosts: Option<Vec<String>>,
+    /// Hosts that may be asked for pictures though their addresses are not public
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
+    private_image_hosts: Option<Vec<String>>,
+    /// Seconds in which the pictures of a request have to be there [default: 10]
+    #[arg(long, value_name = "S")]
+    remote_image_seconds: Option<u64>,
     /// Length of a drawing prompt [default: 32768]
     #[arg(long, value_name = "BYTES")]
     max_prompt_bytes: Option<usize>,
@@ -116,6 +128,9 @@ struct Flags {
     /// Seconds in which the body of a request has to arrive [default: 30]
     #[arg(long, value_name = "S")]
     body_seconds: Option<u64>,
+    /// Seconds in which a client has to take something of what is sent to it [default: 30]
+    #[arg(long, value_name = "S")]
+    write_seconds: Option<u64>,
     /// Seconds after which a stream without events gets a comment [default: 15]
     #[arg(long, value_name = "S")]
     ping_seconds: Option<u64>,

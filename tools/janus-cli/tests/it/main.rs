@@ -5,6 +5,7 @@
 mod bench;
 mod common;
 mod conversation;
+mod deploy;
 mod flow;
 mod models;
 mod parts;
@@ -13,4 +14,6 @@ mod pictures;
 mod pipes;
 mod providers;
 mod reports;
+#[cfg(unix)]
+mod serve;
 mod usage;

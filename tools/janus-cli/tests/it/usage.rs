@@ -3,7 +3,7 @@
 use crate::common::Folder;
 use serde_json::Value;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "demo",
     "text",
     "chat",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 17] = [
     "encode",
     "decode",
     "run",
+    "serve",
     "runtime",
     "doctor",
 ];

@@ -1,15 +1,13 @@
 //! Messages of a conversation, with pictures in them.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use image::RgbImage;
 use janus_pipeline::{Message as Turn, Prompt, Role};
-use janus_vision::ImageLimits;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::engine::Ticket;
 use crate::error::ApiError;
 use crate::fields::Neutral;
+use crate::pictures::Pictures;
 use crate::settings::Settings;
 
 const MAX_MESSAGES: usize = 1024;
@@ -94,21 +92,22 @@ pub(super) fn check(messages: &[Message], settings: &Settings) -> Result<(), Api
     }
 }
 
-/// The conversation, its pictures decoded. This takes as long as it takes, on a thread of its own.
+/// The conversation with its pictures. This takes as long as it takes, on a thread of its own; until it
+/// is done the request is under way, whether its client is still there or not.
 pub(super) async fn prompt(
     messages: Vec<Message>,
-    settings: &Settings,
+    pictures: Pictures,
+    ticket: Ticket,
 ) -> Result<Prompt, ApiError> {
-    let limits = ImageLimits {
-        max_pixels: settings.max_pixels,
-        ..ImageLimits::default()
+    let work = move || {
+        let _under_way = ticket;
+        build(&messages, &pictures)
     };
-    let work = move || build(&messages, &limits);
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|_| ApiError::internal())?
 }
 
-fn build(messages: &[Message], limits: &ImageLimits) -> Result<Prompt, ApiError> {
+fn build(messages: &[Message], from: &Pictures) -> Result<Prompt, ApiError> {
     let mut prompt = Prompt::new();
     let mut system: Vec<String> = Vec::new();
     for (i, message) in messages.iter().enumerate() {
@@ -118,7 +117,7 @@ fn build(messages: &[Message], limits: &ImageLimits) -> Result<Prompt, ApiError>
         for part in parts(&message.content, &path)? {
             match part {
                 Part::Text(text) => texts.push(text),
-                Part::Picture { url, path } => pictures.push(decode(url, &path, limits)?),
+                Part::Picture { url, path } => pictures.push(from.get(url, &path)?),
             }
         }
         let text = texts.join("\n");
@@ -204,45 +203,5 @@ fn expect_fields(value: &Value, known: &[&str], path: &str) -> Result<(), ApiErr
     other.map_or(Ok(()), |name| {
         let message = format!("unknown field `{name}`; there are {}", known.join(", "));
         Err(ApiError::invalid(format!("{path}.{name}"), message))
-    })
-}
-
-/// The picture in a data URL. Its contents decide what it is; what it claims to be must agree.
-pub(crate) fn decode(url: &str, path: &str, limits: &ImageLimits) -> Result<RgbImage, ApiError> {
-    let refuse = |message: &str| ApiError::invalid(path, message);
-    let rest = url.strip_prefix("data:").ok_or_else(|| {
-        refuse(
-            "pictures are sent as data URLs, `data:image/png;base64,…`; remote images are disabled",
-        )
-    })?;
-    let (media, data) = rest
-        .split_once(',')
-        .ok_or_else(|| refuse("a data URL should have a comma before its data"))?;
-    let media = media
-        .strip_suffix(";base64")
-        .ok_or_else(|| refuse("a data URL should be in base64"))?;
-    if (data.len() as u64).saturating_mul(3) / 4 > limits.max_bytes + 2 {
-        let limit = limits.max_bytes;
-        return Err(refuse(&format!("the picture has more than {limit} bytes")));
-    }
-    let bytes = STANDARD
-        .decode(data)
-        .map_err(|error| refuse(&format!("the data is not base64: {error}")))?;
-    let found = match image::guess_format(&bytes) {
-        Ok(image::ImageFormat::Png) => "image/png",
-        Ok(image::ImageFormat::Jpeg) => "image/jpeg",
-        Ok(image::ImageFormat::WebP) => "image/webp",
-        _ => return Err(refuse("a picture should be PNG, JPEG or WebP")),
-    };
-    let claims_other = media != found && !(media == "image/jpg" && found == "image/jpeg");
-    if claims_other {
-        return Err(refuse(&format!(
-            "the picture says it is `{media}`, but is {found}"
-        )));
-    }
-    let decoded = limits.decode(&bytes);
-    decoded.map_err(|error| {
-        // The decoder's own words may say more than strangers should know.
-        refuse(&error.to_string())
     })
 }

@@ -82,8 +82,11 @@ impl Eyes {
                     pictures,
                     reply,
                     ticket,
-                } if !reply.is_closed() && !ticket.is_stopped() => {
-                    let _ = reply.send(self.see_all(pictures.iter()));
+                } if !reply.is_closed() => {
+                    let _ = reply.send(match ticket.is_stopped() {
+                        true => Err(ApiError::unavailable("the server is stopping")),
+                        false => self.see_all(pictures.iter()),
+                    });
                 }
                 _ => {}
             }

@@ -1,8 +1,8 @@
 //! The model and its three threads.
 //!
 //! ```text
-//!            pictures                       prompts                        tokens
-//! handler ─► eyes: vision encoder ─► model: scheduler, text ─► painter: VQ decoder, PNG
+//!            pictures                       prompts                   tokens, latents
+//! handler ─► eyes: vision encoder ─► model: scheduler, text ─► painter: VQ or VAE decoder, PNG
 //!    ▲                                  │                          │
 //!    └────────────── text ──────────────┴───────── pictures ───────┘
 //! ```
@@ -11,6 +11,7 @@
 //! generated go on. Queues are bounded by the tickets: nothing comes in without one.
 
 mod eyes;
+mod flows;
 mod model;
 mod painter;
 mod picture;
@@ -21,7 +22,9 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
 use image::RgbImage;
-use janus_pipeline::{ExecutionProvider, ImageParams, Janus, Limits, Prompt, TextParams};
+use janus_pipeline::{
+    ExecutionProvider, FlowParams, ImageParams, Janus, Limits, Prompt, TextParams,
+};
 use janus_runtime::manifest::{DrawingConfig, Manifest};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
@@ -47,13 +50,48 @@ pub(crate) struct TextTask {
 }
 
 /// Pictures of a prompt.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ImageTask {
-    pub(crate) prompt: String,
-    pub(crate) params: ImageParams,
+    pub(crate) prompt: Arc<str>,
+    pub(crate) way: Way,
     /// How often each picture is shown before it is complete.
     pub(crate) partials: usize,
     pub(crate) format: Format,
+}
+
+/// How pictures are drawn: as the model can.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way {
+    /// Token by token.
+    Tokens(ImageParams),
+    /// By rectified flow.
+    Flow(FlowParams),
+}
+
+impl Way {
+    /// The settings that a model is meant to draw with.
+    fn of(janus: &Janus) -> janus_pipeline::Result<Self> {
+        Ok(match janus.manifest().drawing {
+            DrawingConfig::Tokens(_) => Self::Tokens(janus.image_params(0)),
+            DrawingConfig::Flow(_) => Self::Flow(janus.flow_params(0)?),
+        })
+    }
+
+    /// How many pictures.
+    pub(crate) fn images(&self) -> usize {
+        match self {
+            Self::Tokens(params) => params.images,
+            Self::Flow(params) => params.images,
+        }
+    }
+
+    /// How far they are moved towards the prompt.
+    pub(crate) fn guidance(&self) -> f32 {
+        match self {
+            Self::Tokens(params) => params.guidance_scale,
+            Self::Flow(params) => params.guidance.scale,
+        }
+    }
 }
 
 /// A model that is being served.
@@ -64,7 +102,7 @@ pub(crate) struct Engine {
     pub(crate) manifest: Manifest,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) tickets: Tickets,
-    defaults: ImageParams,
+    defaults: Way,
     threads: Vec<JoinHandle<()>>,
     eyes: Sender<Look>,
     model: Sender<Job>,
@@ -84,14 +122,12 @@ impl Engine {
             .scheduler()
             .with_limits(limits(dir.manifest(), settings))
             .with_wide_steps(settings.wide_steps);
-        let defaults = janus.image_params(0);
+        let defaults = Way::of(&janus)?;
         let seeing = eyes::Eyes::open(dir, &options, model.clone())?;
         let mut threads = vec![start("eyes", move || seeing.run(&looks))?];
-        if let DrawingConfig::Tokens(_) = dir.manifest().drawing {
-            let metrics = Arc::clone(&metrics);
-            let painting = painter::Painter::open(dir, &options, name.clone(), metrics)?;
-            threads.push(start("painter", move || painting.run(&paintings))?);
-        }
+        let shared = Arc::clone(&metrics);
+        let painting = painter::Painter::open(dir, &options, name.clone(), shared)?;
+        threads.push(start("painter", move || painting.run(&paintings))?);
         let shared = Arc::clone(&metrics);
         let serving = model::Model::new(janus, scheduler, shared, painter, settings);
         threads.push(start("model", move || serving.run(&jobs))?);
@@ -114,7 +150,7 @@ impl Engine {
     }
 
     /// The settings that the model is meant to draw with.
-    pub(crate) fn image_defaults(&self) -> ImageParams {
+    pub(crate) fn image_defaults(&self) -> Way {
         self.defaults
     }
 

@@ -11,9 +11,10 @@ use janus_pipeline::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::painter::Painting;
+use super::flows::Flows;
+use super::painter::{Drawn, Painting};
 use super::ticket::Ticket;
-use super::{ImageTask, TextTask};
+use super::{ImageTask, TextTask, Way};
 use crate::error::{ApiError, Result};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
@@ -77,6 +78,8 @@ pub(super) struct Model {
     scheduler: Scheduler,
     /// By the id of the first sequence.
     clients: BTreeMap<SequenceId, Client>,
+    /// Those whose pictures take steps of their own.
+    flows: Flows,
     metrics: Arc<Metrics>,
     painter: Sender<Painting>,
     request_time: Duration,
@@ -102,7 +105,6 @@ enum Output {
         total: usize,
         /// Numbers of tokens at which a picture is shown.
         shown_at: Vec<usize>,
-        prompt: Arc<str>,
         task: ImageTask,
         updates: UnboundedSender<ImageUpdate>,
     },
@@ -129,6 +131,7 @@ impl Model {
             janus,
             scheduler,
             clients: BTreeMap::new(),
+            flows: Flows::default(),
             metrics,
             painter,
             request_time: Duration::from_secs(settings.request_seconds),
@@ -139,28 +142,40 @@ impl Model {
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         while self.take_jobs(jobs) {
             self.let_go();
-            if self.scheduler.is_idle() {
-                self.metrics.set_load(self.scheduler.load());
-                continue;
+            if !self.scheduler.is_idle() {
+                self.step();
             }
-            let begun = Instant::now();
-            // A panic would be a bug; it must not end the server all the same.
-            let step = catch_unwind(AssertUnwindSafe(|| {
-                self.scheduler.step(&mut self.janus.llm)
-            }));
-            self.metrics.step.add(begun.elapsed());
+            // A step of a picture by rectified flow has all its positions: it comes between two of the
+            // others, so that neither waits for the other's end.
+            self.flows
+                .advance(&mut self.janus, &self.painter, &self.metrics);
             self.metrics.set_load(self.scheduler.load());
-            match step {
-                Ok(Ok(events)) => events.into_iter().for_each(|event| self.tell(event)),
-                Ok(Err(_)) | Err(_) => self.begin_anew(),
-            }
+            self.metrics.set_flows(self.flows.len());
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.scheduler.is_idle() && self.flows.is_empty()
+    }
+
+    /// A step of everything that the scheduler has.
+    fn step(&mut self) {
+        let begun = Instant::now();
+        // A panic would be a bug; it must not end the server all the same.
+        let step = catch_unwind(AssertUnwindSafe(|| {
+            self.scheduler.step(&mut self.janus.llm)
+        }));
+        self.metrics.step.add(begun.elapsed());
+        match step {
+            Ok(Ok(events)) => events.into_iter().for_each(|event| self.tell(event)),
+            Ok(Err(_)) | Err(_) => self.begin_anew(),
         }
     }
 
     /// Takes the jobs that have come; waits for one where there is nothing else to do. False when
     /// no more can come.
     fn take_jobs(&mut self, jobs: &Receiver<Job>) -> bool {
-        if self.scheduler.is_idle() {
+        if self.is_idle() {
             match jobs.recv_timeout(IDLE) {
                 Ok(job) => self.begin(job),
                 Err(RecvTimeoutError::Timeout) => return true,
@@ -172,7 +187,7 @@ impl Model {
                 Ok(job) => self.begin(job),
                 Err(TryRecvError::Empty) => return true,
                 // What is under way is brought to its end.
-                Err(TryRecvError::Disconnected) => return !self.scheduler.is_idle(),
+                Err(TryRecvError::Disconnected) => return !self.is_idle(),
             }
         }
     }
@@ -225,18 +240,25 @@ impl Model {
         updates: &UnboundedSender<ImageUpdate>,
         ticket: Ticket,
     ) -> Result<(), ApiError> {
-        let request = self.janus.image_request(&task.prompt, &task.params)?;
+        let params = match task.way {
+            Way::Tokens(params) => params,
+            Way::Flow(params) => {
+                let drawing = self.janus.begin_flow(&task.prompt, &params)?;
+                self.metrics.prompt_tokens.add(drawing.prompt_tokens());
+                self.flows.add(drawing, params.steps, task, updates, ticket);
+                return Ok(());
+            }
+        };
+        let request = self.janus.image_request(&task.prompt, &params)?;
         let prompt_tokens = request.prompt_positions();
         let ids = self.scheduler.submit(request)?;
         self.metrics.prompt_tokens.add(prompt_tokens);
         let _ = updates.send(ImageUpdate::Begun { prompt_tokens });
         let total = self.janus.manifest().vq().map_or(0, |vq| vq.num_tokens());
-        let parts = task.partials + 1;
         let output = Output::Images {
             tokens: vec![Vec::with_capacity(total); ids.len()],
             total,
-            shown_at: (1..parts).map(|part| total * part / parts).collect(),
-            prompt: task.prompt.as_str().into(),
+            shown_at: shown_at(total, task.partials),
             task,
             updates: updates.clone(),
         };
@@ -257,17 +279,10 @@ impl Model {
 
     /// Stops working for clients that have left, that have waited too long, or that are told to go.
     fn let_go(&mut self) {
+        self.flows.let_go(self.request_time, &self.metrics);
         let gone = self.clients.iter().filter_map(|(first, client)| {
-            let error = if client.is_gone() {
-                None
-            } else if client.ticket.is_stopped() {
-                Some(ApiError::unavailable("the server is stopping"))
-            } else if client.ticket.since().elapsed() > self.request_time {
-                Some(ApiError::timed_out(self.request_time.as_secs()))
-            } else {
-                return None;
-            };
-            Some((*first, error))
+            let end = end(client.is_gone(), &client.ticket, self.request_time);
+            end.map(|error| (*first, error))
         });
         for (first, error) in gone.collect::<Vec<_>>() {
             let Some(client) = self.clients.remove(&first) else {
@@ -346,6 +361,25 @@ impl Model {
     }
 }
 
+/// Numbers of tokens, or of steps, at which a picture of `total` is shown before it is complete.
+pub(super) fn shown_at(total: usize, partials: usize) -> Vec<usize> {
+    let parts = partials + 1;
+    (1..parts).map(|part| total * part / parts).collect()
+}
+
+/// Whether a request is not to be worked on any more, and what its client is told, if it is still there.
+pub(super) fn end(is_gone: bool, ticket: &Ticket, most: Duration) -> Option<Option<ApiError>> {
+    if is_gone {
+        Some(None)
+    } else if ticket.is_stopped() {
+        Some(Some(ApiError::unavailable("the server is stopping")))
+    } else if ticket.since().elapsed() > most {
+        Some(Some(ApiError::timed_out(most.as_secs())))
+    } else {
+        None
+    }
+}
+
 impl Client {
     fn is_gone(&self) -> bool {
         match &self.output {
@@ -400,7 +434,6 @@ impl Client {
             tokens,
             total,
             shown_at,
-            prompt,
             task,
             updates,
         } = &mut self.output
@@ -416,10 +449,8 @@ impl Client {
         let painting = Painting {
             index,
             partial,
-            tokens: row.clone(),
-            prompt: Arc::clone(prompt),
-            params: task.params,
-            format: task.format,
+            drawn: Drawn::Tokens(row.clone()),
+            task: task.clone(),
             updates: updates.clone(),
             ticket: self.ticket.clone(),
         };

@@ -4,15 +4,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use janus_pipeline::{
-    ImageParams, ImageToken, ImageTokens, ModelDir, Sampling, SessionOptions, VqDecoder,
-};
+use image::RgbImage;
+use janus_flow::VaeDecoder;
+use janus_pipeline::{ImageToken, ImageTokens, ModelDir, Sampling, SessionOptions, VqDecoder};
+use janus_runtime::manifest::DrawingConfig;
+use ndarray::Array4;
 use serde_json::json;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::model::ImageUpdate;
-use super::picture::{self, Format};
 use super::ticket::Ticket;
+use super::{ImageTask, Way, picture};
 use crate::error::ApiError;
 use crate::metrics::Metrics;
 
@@ -23,19 +25,33 @@ pub(super) struct Painting {
     pub(super) index: usize,
     /// Which of its previews; none for the picture itself.
     pub(super) partial: Option<usize>,
-    pub(super) tokens: Vec<ImageToken>,
-    pub(super) prompt: Arc<str>,
-    pub(super) params: ImageParams,
-    pub(super) format: Format,
+    pub(super) drawn: Drawn,
+    pub(super) task: ImageTask,
     pub(super) updates: UnboundedSender<ImageUpdate>,
     /// The request is under way until its pictures are painted.
     pub(super) ticket: Ticket,
 }
 
-/// The VQ decoder.
+/// What a picture is made of.
+#[derive(Debug)]
+pub(super) enum Drawn {
+    /// Image tokens, those of a picture that is not complete included.
+    Tokens(Vec<ImageToken>),
+    /// A latent of a rectified flow, `[1, c, h, w]`.
+    Latents(Array4<f32>),
+}
+
+/// What makes pictures of it.
+#[derive(Debug)]
+enum Decoder {
+    Vq(Box<VqDecoder>),
+    Vae(Box<VaeDecoder>),
+}
+
+/// The decoder of pictures.
 #[derive(Debug)]
 pub(super) struct Painter {
-    decoder: VqDecoder,
+    decoder: Decoder,
     model: String,
     metrics: Arc<Metrics>,
 }
@@ -47,7 +63,10 @@ impl Painter {
         model: String,
         metrics: Arc<Metrics>,
     ) -> janus_pipeline::Result<Self> {
-        let decoder = VqDecoder::open(dir, options)?;
+        let decoder = match dir.manifest().drawing {
+            DrawingConfig::Tokens(_) => Decoder::Vq(Box::new(VqDecoder::open(dir, options)?)),
+            DrawingConfig::Flow(_) => Decoder::Vae(Box::new(VaeDecoder::open(dir, options)?)),
+        };
         Ok(Self {
             decoder,
             model,
@@ -58,7 +77,12 @@ impl Painter {
     /// Paints until nobody asks any more.
     pub(super) fn run(mut self, paintings: &Receiver<Painting>) {
         for painting in paintings {
-            if painting.updates.is_closed() || painting.ticket.is_stopped() {
+            if painting.updates.is_closed() {
+                continue;
+            }
+            if painting.ticket.is_stopped() {
+                let error = ApiError::unavailable("the server is stopping");
+                let _ = painting.updates.send(ImageUpdate::Failed(error));
                 continue;
             }
             // What goes wrong, a panic included, is this request's alone.
@@ -75,32 +99,56 @@ impl Painter {
     }
 
     fn paint(&mut self, painting: &Painting) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
-        // The last token of a picture that is not complete stands for those to come.
-        let fill = painting.tokens.last().copied().unwrap_or(ImageToken(0));
-        let config = self.decoder.config();
-        let tokens = ImageTokens::padded(&[&painting.tokens[..]], fill, config)?;
-        let pictures = self.decoder.decode(&tokens)?;
+        let picture = self.decode(&painting.drawn)?;
         let history = self.history(painting).to_string();
-        picture::encode(&pictures[0], painting.format, &history)
+        picture::encode(&picture, painting.task.format, &history)
+    }
+
+    fn decode(&mut self, drawn: &Drawn) -> Result<RgbImage, Box<dyn std::error::Error>> {
+        let pictures = match (&mut self.decoder, drawn) {
+            (Decoder::Vq(vq), Drawn::Tokens(tokens)) => {
+                // The last token of a picture that is not complete stands for those to come.
+                let fill = tokens.last().copied().unwrap_or(ImageToken(0));
+                vq.decode(&ImageTokens::padded(&[&tokens[..]], fill, vq.config())?)?
+            }
+            (Decoder::Vae(vae), Drawn::Latents(latents)) => vae.decode(latents.view())?,
+            _ => return Err("a model draws in one way".into()),
+        };
+        pictures
+            .into_iter()
+            .next()
+            .ok_or_else(|| "no picture".into())
     }
 
     /// How a picture came about: everything that is needed to draw it again.
     fn history(&self, painting: &Painting) -> serde_json::Value {
-        let (temperature, seed) = match painting.params.sampling {
-            Sampling::Greedy => (0.0, 0),
-            Sampling::Random {
-                temperature, seed, ..
-            } => (temperature, seed),
-        };
-        json!({
+        let mut history = json!({
             "model": self.model,
-            "prompt": &*painting.prompt,
-            "seed": seed,
+            "prompt": &*painting.task.prompt,
             "image": painting.index,
-            "guidance_scale": printed(painting.params.guidance_scale),
-            "temperature": printed(temperature),
-            "tokens": painting.tokens.iter().map(|token| token.0).collect::<Vec<_>>(),
-        })
+            "guidance_scale": printed(painting.task.way.guidance()),
+        });
+        match painting.task.way {
+            Way::Tokens(params) => {
+                let (temperature, seed) = match params.sampling {
+                    Sampling::Greedy => (0.0, 0),
+                    Sampling::Random {
+                        temperature, seed, ..
+                    } => (temperature, seed),
+                };
+                history["seed"] = seed.into();
+                history["temperature"] = printed(temperature).into();
+            }
+            Way::Flow(params) => {
+                history["seed"] = params.seed.into();
+                history["steps"] = params.steps.into();
+                history["solver"] = params.solver.name().into();
+            }
+        }
+        if let Drawn::Tokens(tokens) = &painting.drawn {
+            history["tokens"] = tokens.iter().map(|token| token.0).collect();
+        }
+        history
     }
 }
 

@@ -66,6 +66,11 @@ async function findModel() {
     $("demo").hidden = model.id !== "janus-demo";
     $("n").max = about.max_n;
     $("guidance").value = about.guidance;
+    // A model draws by tokens, which have a temperature, or by rectified flow, which has steps.
+    $("temperature-field").hidden = about.steps !== null;
+    $("steps-field").hidden = about.steps === null;
+    if (about.steps !== null) $("draw-temperature").value = "";
+    $("steps").value = about.steps === null ? "" : about.steps;
     $("tokens").max = about.context_length;
   } catch (error) {
     $("model").textContent = error.message;
@@ -110,7 +115,7 @@ async function draw(signal) {
   const n = number("n") || 1;
   const body = {
     prompt: $("prompt").value, n, seed: number("seed"), guidance: number("guidance"),
-    temperature: number("draw-temperature"), stream: true, partial_images: PREVIEWS,
+    temperature: number("draw-temperature"), steps: number("steps"), stream: true, partial_images: PREVIEWS,
   };
   const begun = performance.now();
   const bar = $("draw-progress");
@@ -128,7 +133,7 @@ async function draw(signal) {
       if (event.type === "image_generation.completed") {
         keep({
           prompt: body.prompt, seed: event.seed, index: event.index, n, guidance: body.guidance,
-          temperature: body.temperature, image: place.src,
+          temperature: body.temperature, steps: body.steps, image: place.src,
         });
       }
     }
@@ -187,8 +192,9 @@ function frame(entry) {
   const reuse = element("button", { type: "button", textContent: "Use settings" });
   reuse.addEventListener("click", () => {
     for (const [id, value] of [["prompt", entry.prompt], ["seed", entry.seed], ["n", entry.n],
-      ["guidance", entry.guidance], ["draw-temperature", entry.temperature]]) {
-      if (value !== undefined) $(id).value = value;
+      ["guidance", entry.guidance], ["draw-temperature", entry.temperature], ["steps", entry.steps]]) {
+      // What was drawn by another kind of model may have settings that this one has not.
+      if (value !== undefined && !$(id).parentElement.hidden) $(id).value = value;
     }
     $("prompt").focus();
   });

@@ -2,7 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::OnceLock;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Once, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -45,14 +47,21 @@ pub(crate) fn settings() -> Settings {
 
 /// A server of the demo model.
 pub(crate) fn start(settings: Settings) -> Running {
+    serve("janus-demo", janus_tests::demo_model(), settings)
+}
+
+/// A server of an exported model.
+pub(crate) fn serve(name: &str, model: PathBuf, settings: Settings) -> Running {
     janus_tests::load_library();
+    count_panics();
+    let name = name.to_owned();
     let server = Server::bind(settings).unwrap();
     let (address, ready) = (server.address(), std::sync::mpsc::channel());
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let thread = std::thread::spawn(move || {
-        let dir = ModelDir::open(janus_tests::demo_model()).unwrap();
+        let dir = ModelDir::open(model).unwrap();
         let served = Served {
-            name: "janus-demo".to_owned(),
+            name,
             dir: &dir,
             options: SessionOptions::default(),
         };
@@ -69,6 +78,35 @@ pub(crate) fn start(settings: Settings) -> Running {
         stop: Some(stop),
         thread: Some(thread),
     }
+}
+
+static PANICS: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts the panics of servers' threads from now on; those of tests have other names.
+fn count_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let thread = std::thread::current();
+            let name = thread.name().unwrap_or_default();
+            if name.starts_with("janus-") || name.starts_with("tokio") {
+                PANICS.fetch_add(1, Ordering::Relaxed);
+            }
+            usual(info);
+        }));
+    });
+}
+
+/// No thread of a server has panicked, those that are caught included.
+pub(crate) fn expect_no_panic() {
+    assert_eq!(PANICS.load(Ordering::Relaxed), 0);
+}
+
+/// What has to hold after every hostile request: others are answered, and nothing broke.
+pub(crate) fn expect_well(address: SocketAddr, after: &str) {
+    assert_eq!(get(address, "/ready").status, 200, "{after}");
+    expect_no_panic();
 }
 
 /// A server with the default settings, which all tests share that change nothing.
@@ -137,6 +175,16 @@ pub(crate) fn read(stream: &mut TcpStream) -> Response {
     // A server that refuses what it has not read resets the connection after the response.
     let _ = stream.read_to_end(&mut bytes);
     parse(&bytes)
+}
+
+/// What the server sends until it closes; nothing where it closes without a word.
+pub(crate) fn exchange(address: SocketAddr, bytes: &[u8]) -> Option<Response> {
+    let mut stream = connect(address);
+    // The server may refuse before it has read everything.
+    let _ = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    (!answer.is_empty()).then(|| parse(&answer))
 }
 
 fn parse(bytes: &[u8]) -> Response {

@@ -134,7 +134,7 @@ fn every_answer_is_the_one_that_the_request_gets_alone() {
     assert_eq!(server.end().cut, 0);
 }
 
-/// Ten times as many as there is room for: those who are let in are served, the others are told
+/// Ten times as many as there is room for (F15): those who are let in are served, the others are told
 /// when to come back, and afterwards everything is as before.
 #[test]
 fn too_many_are_told_to_come_back() {
@@ -188,22 +188,25 @@ fn who_leaves_is_forgotten() {
     let server = start(Settings {
         max_rows: 64,
         max_n: 64,
+        prompt_piece: 1,
         ..settings()
     });
     let address = server.address;
-    let endless = |stream: bool| {
-        // One of so many answers is long, and there are rows for no more.
+    let endless = |stream: bool, round: usize| {
+        // So long a question is read for long, position by position; its beginning is new in each round. And
+        // there are rows for no more.
+        let question = format!("{}{}", "blue ".repeat(round), "a red circle ".repeat(25));
         json!({
-            "messages": [{ "role": "user", "content": "is there a red circle?" }],
-            "temperature": 2.0, "seed": 3, "max_tokens": 200, "stream": stream, "n": 64,
+            "messages": [{ "role": "user", "content": question }],
+            "temperature": 2.0, "seed": 3, "max_tokens": 100, "stream": stream, "n": 64,
         })
         .to_string()
     };
-    for stream in [true, false, true] {
+    for (round, stream) in [true, false, true].into_iter().enumerate() {
         let before = metric(address, "janus_cancelled_total");
         let mut first = connect(address);
         first
-            .write_all(&posting("/v1/chat/completions", &endless(stream)))
+            .write_all(&posting("/v1/chat/completions", &endless(stream, round)))
             .unwrap();
         if stream {
             let mut byte = [0];
@@ -215,7 +218,7 @@ fn who_leaves_is_forgotten() {
         }
         let mut second = connect(address);
         second
-            .write_all(&posting("/v1/chat/completions", &endless(stream)))
+            .write_all(&posting("/v1/chat/completions", &endless(stream, round)))
             .unwrap();
         until("both are in", || {
             metric(address, "janus_requests_under_way") == 2.0

@@ -6,6 +6,7 @@ use janus_server::{Error, Server, Settings};
 
 use crate::client::{settings, shared};
 
+/// G14.
 #[test]
 fn other_machines_need_a_key() {
     let open = Settings {
