@@ -45,7 +45,7 @@ impl Default for FlowParams {
         Self {
             images: 1,
             steps: 12,
-            solver: Solver::AdamsBashforth3,
+            solver: Solver::AdamsBashforth,
             guidance: Guidance::new(2.0),
             seed: 0,
         }

@@ -76,7 +76,7 @@ fn the_official_setting_is_one_flag_away() {
         let picture = &told["pictures"][0];
         (picture["solver"].clone(), picture["steps"].clone())
     };
-    assert_eq!(told(&[]), ("ab3".into(), 12.into()));
+    assert_eq!(told(&[]), ("ab2".into(), 12.into()));
     assert_eq!(told(&["--solver", "euler"]), ("euler".into(), 30.into()));
     let own = ["--solver", "euler", "--steps", "3"];
     assert_eq!(told(&own), ("euler".into(), 3.into()));

@@ -25,8 +25,8 @@ pub(crate) struct Flags {
     /// Steps from noise to picture [default: 12; with --solver euler those of the official code, 30]
     #[arg(long, value_name = "N", value_parser = steps)]
     steps: Option<usize>,
-    /// How they are made: euler (as the official code does), heun (two evaluations a step), ab2, ab3
-    /// or dpm++2m [default: ab3]
+    /// How they are made: euler (as the official code does), heun (two evaluations a step), ab2 or
+    /// dpm++2m [default: ab2]
     #[arg(long, value_name = "SOLVER")]
     solver: Option<Solver>,
     /// Guide from this time on: 0 is noise, 1 the picture [default: 0]
