@@ -207,7 +207,11 @@ mod tests {
         for solver in Solver::ALL {
             for steps in [1, 2, 3, 12, 29, 30, 31, 200] {
                 let times: Vec<_> = (0..=steps).map(|step| solver.time(step, steps)).collect();
-                assert_eq!((times[0], times[steps]), (0.0, 1.0), "{solver}, {steps} steps");
+                assert_eq!(
+                    (times[0], times[steps]),
+                    (0.0, 1.0),
+                    "{solver}, {steps} steps"
+                );
                 assert!(times.is_sorted_by(|a, b| a < b), "{solver}: {times:?}");
             }
         }

@@ -15,6 +15,7 @@ mod drawing;
 
 use image::RgbImage;
 use janus_flow::{Guidance, Solver, Trajectory};
+use janus_runtime::manifest::Manifest;
 
 use crate::error::{Error, Result};
 use crate::image::MAX_IMAGES;
@@ -52,36 +53,40 @@ impl Default for FlowParams {
     }
 }
 
+impl FlowParams {
+    /// The settings that a model is meant to be used with by a solver: its own guidance; and 12 steps,
+    /// in which the second-order rule comes as near to the end of the way as Euler's in 30
+    /// (docs/generation.md, "Solvers"), or, by Euler's, as many as the official code makes.
+    ///
+    /// # Errors
+    ///
+    /// [`janus_runtime::Error::OtherDrawing`] where the model draws by image tokens.
+    pub fn of(manifest: &Manifest, solver: Solver, seed: u64) -> Result<Self> {
+        let own = Self::default();
+        let official = manifest.flow()?.steps;
+        Ok(Self {
+            steps: if solver == Solver::Euler {
+                official
+            } else {
+                own.steps
+            },
+            solver,
+            guidance: Guidance::new(manifest.generation.guidance_scale),
+            seed,
+            ..own
+        })
+    }
+}
+
 impl Janus {
-    /// The settings that this model is meant to be used with, and a seed: its own guidance, and 12
-    /// steps that look back, which come as near to the end of the way as Euler's 30
-    /// (docs/generation.md, "Solvers").
+    /// The settings that this model is meant to be used with, and a seed.
     ///
     /// # Errors
     ///
     /// [`janus_runtime::Error::OtherDrawing`] where the model draws by image tokens: see
     /// [`Janus::image_params`].
     pub fn flow_params(&self, seed: u64) -> Result<FlowParams> {
-        self.manifest().flow()?;
-        Ok(FlowParams {
-            guidance: Guidance::new(self.manifest().generation.guidance_scale),
-            seed,
-            ..FlowParams::default()
-        })
-    }
-
-    /// The settings of the official code, and a seed: Euler's rule in the steps that the model was
-    /// released with.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Janus::flow_params`].
-    pub fn official_flow_params(&self, seed: u64) -> Result<FlowParams> {
-        Ok(FlowParams {
-            steps: self.manifest().flow()?.steps,
-            solver: Solver::Euler,
-            ..self.flow_params(seed)?
-        })
+        FlowParams::of(self.manifest(), FlowParams::default().solver, seed)
     }
 
     /// Draws pictures by rectified flow.

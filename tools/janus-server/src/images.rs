@@ -128,7 +128,11 @@ impl ImagesRequest {
         let guidance = fields::range("guidance", self.guidance, 0.0, MAX_GUIDANCE)?;
         match app.engine.image_defaults() {
             Way::Tokens(own) => self.tokens(own, images, guidance, seed).map(Way::Tokens),
-            Way::Flow(own) => self.flow(own, images, guidance, seed).map(Way::Flow),
+            Way::Flow(own) => {
+                let manifest = &app.engine.manifest;
+                self.flow(own, manifest, images, guidance, seed)
+                    .map(Way::Flow)
+            }
         }
     }
 
@@ -163,6 +167,7 @@ impl ImagesRequest {
     fn flow(
         &self,
         own: FlowParams,
+        manifest: &Manifest,
         images: usize,
         guidance: Option<f32>,
         seed: u64,
@@ -172,14 +177,13 @@ impl ImagesRequest {
         refuse_if(self.temperature.is_some(), "temperature", message)?;
         let steps = fields::range("steps", self.steps, 1, MAX_STEPS)?;
         let solver = self.solver.as_deref().map(str::parse::<Solver>).transpose();
+        let solver = solver.map_err(|message| ApiError::invalid("solver", message))?;
+        let own = FlowParams::of(manifest, solver.unwrap_or(own.solver), seed)?;
         Ok(FlowParams {
             images,
             steps: steps.unwrap_or(own.steps),
-            solver: solver
-                .map_err(|message| ApiError::invalid("solver", message))?
-                .unwrap_or(own.solver),
             guidance: guidance.map_or(own.guidance, Guidance::new),
-            seed,
+            ..own
         })
     }
 }

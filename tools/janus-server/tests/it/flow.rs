@@ -119,7 +119,7 @@ fn a_picture_tells_how_it_was_drawn() {
         .unwrap();
     let text = String::from_utf8_lossy(&bytes).into_owned();
     for part in [
-        "\"solver\":\"euler\"",
+        "\"solver\":\"ab2\"",
         "\"steps\":6",
         "\"seed\":9",
         "\"model\":\"janus-flow\"",

@@ -49,8 +49,7 @@ impl Flags {
         refuse(&given, model)
     }
 
-    /// The model's own settings where none were given, and the official ones for the rest if one asks
-    /// for the official rule.
+    /// The model's own settings where none were given.
     pub(crate) fn params(
         &self,
         janus: &Janus,
@@ -58,14 +57,13 @@ impl Flags {
         guidance: Option<f32>,
     ) -> Result<FlowParams> {
         let own = match self.solver {
-            Some(Solver::Euler) => janus.official_flow_params(seed)?,
-            _ => janus.flow_params(seed)?,
+            Some(solver) => FlowParams::of(janus.manifest(), solver, seed)?,
+            None => janus.flow_params(seed)?,
         };
         let scale = guidance.unwrap_or(own.guidance.scale);
         let (from, until) = (self.guidance_from, self.guidance_until);
         Ok(FlowParams {
             steps: self.steps.unwrap_or(own.steps),
-            solver: self.solver.unwrap_or(own.solver),
             guidance: Guidance::new(scale).between(from.unwrap_or(0.0), until.unwrap_or(1.0)),
             ..own
         })
