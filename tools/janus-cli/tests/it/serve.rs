@@ -315,7 +315,11 @@ fn it_keeps_the_model_that_it_opened() {
     let model = folder.path("model");
     copy(&janus_tests::demo_model(), &model);
     let server = Serving::of(&mut folder.command(["serve", "model", "--listen", "127.0.0.1:0"]));
-    let body = |answer: String| answer.split_once("\"data\"").map(|(_, data)| data.to_owned());
+    let body = |answer: String| {
+        answer
+            .split_once("\"data\"")
+            .map(|(_, data)| data.to_owned())
+    };
     let before = body(draw(server.address, 3)).unwrap();
     std::fs::rename(&model, folder.path("old")).unwrap();
     std::fs::create_dir(&model).unwrap();
