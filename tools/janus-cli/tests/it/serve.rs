@@ -101,18 +101,16 @@ fn talk(address: SocketAddr) -> String {
     ask(address, "POST", "/v1/chat/completions", &body.to_string())
 }
 
-fn metric(address: SocketAddr, name: &str) -> f64 {
-    let text = ask(address, "GET", "/metrics", "");
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap().parse().unwrap()
-}
-
-/// Waits until so many requests are under way.
-fn until_under_way(address: SocketAddr, count: f64) {
+/// Waits until so many requests have come in, those that are done included.
+fn until_come_in(address: SocketAddr, count: f64) {
     for _ in 0..3000 {
-        if metric(address, "janus_requests_under_way") >= count {
+        let metrics = ask(address, "GET", "/metrics", "");
+        let value = |name: &str| -> f64 {
+            let mut lines = metrics.lines();
+            let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            line.unwrap().parse().unwrap()
+        };
+        if value("janus_requests_under_way") + value("janus_request_seconds_count") >= count {
             return;
         }
         std::thread::sleep(Duration::from_millis(10));
@@ -165,7 +163,7 @@ fn it_finishes_what_it_began() {
             let clients: Vec<_> = (0..24)
                 .map(|i| scope.spawn(move || draw(address, i)))
                 .collect();
-            until_under_way(address, 12.0);
+            until_come_in(address, 24.0);
             server.signal(name);
             clients
                 .into_iter()
@@ -194,8 +192,10 @@ fn it_tells_those_whom_it_cuts_short() {
     let server = Serving::start(&folder, &["--drain-seconds", "0", "--max-n", "32"]);
     let address = server.address;
     let answers: Vec<_> = std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..6).map(|_| scope.spawn(move || talk(address))).collect();
-        until_under_way(address, 6.0);
+        let clients: Vec<_> = (0..12)
+            .map(|_| scope.spawn(move || talk(address)))
+            .collect();
+        until_come_in(address, 12.0);
         server.signal("TERM");
         clients
             .into_iter()
@@ -220,7 +220,7 @@ fn a_second_signal_stops_it_at_once() {
     let clients: Vec<_> = (0..12)
         .map(|_| std::thread::spawn(move || talk(address)))
         .collect();
-    until_under_way(address, 12.0);
+    until_come_in(address, 12.0);
     server.signal("TERM");
     // It has heard the first when it says that it is stopping.
     while !ask(address, "GET", "/ready", "").contains("stopping") {
@@ -235,7 +235,7 @@ fn a_second_signal_stops_it_at_once() {
 #[test]
 fn it_starts_again_after_a_kill() {
     let folder = Folder::new();
-    let first = Serving::start(&folder, &[]);
+    let first = Serving::start(&folder, &["--max-n", "32"]);
     let address = first.address;
     let body = |answer: String| {
         answer
@@ -243,11 +243,16 @@ fn it_starts_again_after_a_kill() {
             .map(|(_, data)| data.to_owned())
     };
     let expected = body(draw(address, 5)).unwrap();
-    let client = std::thread::spawn(move || talk(address));
-    until_under_way(address, 1.0);
+    let clients: Vec<_> = (0..8)
+        .map(|_| std::thread::spawn(move || talk(address)))
+        .collect();
+    // The first was the picture.
+    until_come_in(address, 9.0);
     first.signal("KILL");
     assert_eq!(first.end().code(), None);
-    drop(client.join());
+    clients
+        .into_iter()
+        .for_each(|client| drop(client.join().unwrap()));
     let listen = ["serve", "--listen", &address.to_string()];
     let second = Serving::of(&mut folder.command(listen));
     assert_eq!(body(draw(second.address, 5)).unwrap(), expected);

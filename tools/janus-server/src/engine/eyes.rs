@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use super::TextTask;
-use super::model::{Job, TextUpdate, Work};
+use super::model::{Job, Work};
 use super::ticket::Ticket;
+use super::update::TextUpdate;
 use crate::error::{ApiError, Result};
 
 /// Pictures that are remembered: people ask more than one thing about the same.

@@ -12,9 +12,10 @@ use janus_pipeline::{FlowDrawing, Janus};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::ImageTask;
-use super::model::{ImageUpdate, end, shown_at};
+use super::client::{end, shown_at};
 use super::painter::{Drawn, Painting};
 use super::ticket::Ticket;
+use super::update::ImageUpdate;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
 

@@ -10,12 +10,14 @@
 //! The model's thread never waits for a picture to be encoded or decoded, so those that are being
 //! generated go on. Queues are bounded by the tickets: nothing comes in without one.
 
+mod client;
 mod eyes;
 mod flows;
 mod model;
 mod painter;
 mod picture;
 mod ticket;
+mod update;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -33,9 +35,9 @@ use crate::error::{ApiError, Error, Result};
 use crate::listen::Served;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
-pub(crate) use model::{ImageUpdate, TextUpdate};
 pub(crate) use picture::Format;
 pub(crate) use ticket::{Ticket, Tickets};
+pub(crate) use update::{ImageUpdate, TextUpdate};
 
 use eyes::{Asked, Look, Seen};
 use model::{Job, Work};

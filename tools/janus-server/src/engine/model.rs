@@ -6,56 +6,21 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
-use janus_pipeline::{
-    AnswerText, Event, FinishReason, ImageEmbeds, ImageToken, Janus, Scheduler, SequenceId, TokenId,
-};
+use janus_pipeline::{Event, ImageEmbeds, Janus, Scheduler, SequenceId};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::client::{Answer, Client, Output, end, shown_at};
 use super::flows::Flows;
-use super::painter::{Drawn, Painting};
+use super::painter::Painting;
 use super::ticket::Ticket;
+use super::update::{ImageUpdate, TextUpdate};
 use super::{ImageTask, TextTask, Way};
 use crate::error::{ApiError, Result};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
-use crate::stop::StopFinder;
 
 /// How often a model without work looks whether it is still needed.
 const IDLE: Duration = Duration::from_millis(200);
-
-/// What comes of an answer.
-#[derive(Debug)]
-pub(crate) enum TextUpdate {
-    /// Positions of the prompt; nothing was generated yet.
-    Begun { prompt_tokens: usize },
-    /// Text of answer `index`.
-    Piece { index: usize, text: String },
-    /// Answer `index` is complete.
-    Finished {
-        index: usize,
-        reason: FinishReason,
-        tokens: usize,
-    },
-    /// There will be nothing more.
-    Failed(ApiError),
-}
-
-/// What comes of pictures.
-#[derive(Debug)]
-pub(crate) enum ImageUpdate {
-    /// Positions of the prompt; nothing was drawn yet.
-    Begun { prompt_tokens: usize },
-    /// Picture `index` as it is by now.
-    Partial {
-        index: usize,
-        partial: usize,
-        bytes: Vec<u8>,
-    },
-    /// Picture `index`.
-    Picture { index: usize, bytes: Vec<u8> },
-    /// There will be nothing more.
-    Failed(ApiError),
-}
 
 /// A request on its way to the model.
 #[derive(Debug)]
@@ -83,40 +48,6 @@ pub(super) struct Model {
     metrics: Arc<Metrics>,
     painter: Sender<Painting>,
     request_time: Duration,
-}
-
-/// A request under way.
-#[derive(Debug)]
-struct Client {
-    ids: Vec<SequenceId>,
-    /// How many of them are not complete.
-    left: usize,
-    told_first: bool,
-    output: Output,
-    ticket: Ticket,
-}
-
-#[derive(Debug)]
-enum Output {
-    Text(Vec<Answer>, UnboundedSender<TextUpdate>),
-    Images {
-        tokens: Vec<Vec<ImageToken>>,
-        /// Tokens of a picture.
-        total: usize,
-        /// Numbers of tokens at which a picture is shown.
-        shown_at: Vec<usize>,
-        task: ImageTask,
-        updates: UnboundedSender<ImageUpdate>,
-    },
-}
-
-#[derive(Clone, Debug)]
-struct Answer {
-    text: AnswerText,
-    stop: StopFinder,
-    tokens: usize,
-    /// Whether its end was told.
-    ended: bool,
 }
 
 impl Model {
@@ -223,13 +154,7 @@ impl Model {
         let ids = self.scheduler.submit(request)?;
         self.metrics.prompt_tokens.add(prompt_tokens);
         let _ = updates.send(TextUpdate::Begun { prompt_tokens });
-        let answer = Answer {
-            text: AnswerText::default(),
-            stop: StopFinder::new(task.stops),
-            tokens: 0,
-            ended: false,
-        };
-        let answers = vec![answer; ids.len()];
+        let answers = vec![Answer::new(task.stops); ids.len()];
         self.add(ids, Output::Text(answers, updates.clone()), ticket);
         Ok(())
     }
@@ -358,142 +283,5 @@ impl Model {
             self.metrics.request.add(client.ticket.since().elapsed());
             self.clients.remove(&first);
         }
-    }
-}
-
-/// Numbers of tokens, or of steps, at which a picture of `total` is shown before it is complete.
-pub(super) fn shown_at(total: usize, partials: usize) -> Vec<usize> {
-    let parts = partials + 1;
-    (1..parts).map(|part| total * part / parts).collect()
-}
-
-/// Whether a request is not to be worked on any more, and what its client is told, if it is still there.
-pub(super) fn end(is_gone: bool, ticket: &Ticket, most: Duration) -> Option<Option<ApiError>> {
-    if is_gone {
-        Some(None)
-    } else if ticket.is_stopped() {
-        Some(Some(ApiError::unavailable("the server is stopping")))
-    } else if ticket.since().elapsed() > most {
-        Some(Some(ApiError::timed_out(most.as_secs())))
-    } else {
-        None
-    }
-}
-
-impl Client {
-    fn is_gone(&self) -> bool {
-        match &self.output {
-            Output::Text(_, updates) => updates.is_closed(),
-            Output::Images { updates, .. } => updates.is_closed(),
-        }
-    }
-
-    /// Whether the end of a sequence was told.
-    fn has_ended(&self, index: usize) -> bool {
-        match &self.output {
-            Output::Text(answers, _) => answers[index].ended,
-            Output::Images { .. } => false,
-        }
-    }
-
-    fn fail(self, error: ApiError) {
-        match self.output {
-            Output::Text(_, updates) => {
-                let _ = updates.send(TextUpdate::Failed(error));
-            }
-            Output::Images { updates, .. } => {
-                let _ = updates.send(ImageUpdate::Failed(error));
-            }
-        }
-    }
-
-    /// Text that a token completes; true where the answer ends with it.
-    fn tell_text(
-        &mut self,
-        index: usize,
-        token: TokenId,
-        janus: &Janus,
-    ) -> janus_pipeline::Result<bool> {
-        let Output::Text(answers, updates) = &mut self.output else {
-            return Ok(false);
-        };
-        let answer = &mut answers[index];
-        answer.tokens += 1;
-        let piece = answer.text.push(&janus.tokenizer, token)?;
-        let (text, stopped) = answer.stop.push(&piece);
-        send_piece(updates, index, text);
-        if stopped {
-            answer.end(index, FinishReason::Stop, updates);
-        }
-        Ok(stopped)
-    }
-
-    /// Has a picture shown where it is time, and painted where it is complete.
-    fn tell_image(&mut self, index: usize, token: ImageToken, painter: &Sender<Painting>) {
-        let Output::Images {
-            tokens,
-            total,
-            shown_at,
-            task,
-            updates,
-        } = &mut self.output
-        else {
-            return;
-        };
-        let row = &mut tokens[index];
-        row.push(token);
-        let partial = shown_at.iter().position(|&at| at == row.len());
-        if partial.is_none() && row.len() < *total {
-            return;
-        }
-        let painting = Painting {
-            index,
-            partial,
-            drawn: Drawn::Tokens(row.clone()),
-            task: task.clone(),
-            updates: updates.clone(),
-            ticket: self.ticket.clone(),
-        };
-        // Without a painter the sender of the updates is dropped, which tells the client.
-        let _ = painter.send(painting);
-    }
-
-    /// What is left of an answer. Pictures are finished by the painter. True: it is the end.
-    fn finish(
-        &mut self,
-        index: usize,
-        reason: FinishReason,
-        janus: &Janus,
-    ) -> janus_pipeline::Result<bool> {
-        let Output::Text(answers, updates) = &mut self.output else {
-            return Ok(true);
-        };
-        let answer = &mut answers[index];
-        let rest = answer.text.finish(&janus.tokenizer)?;
-        let (mut text, stopped) = answer.stop.push(&rest);
-        if !stopped {
-            text.push_str(&answer.stop.finish());
-        }
-        send_piece(updates, index, text);
-        answer.end(index, reason, updates);
-        Ok(true)
-    }
-}
-
-impl Answer {
-    fn end(&mut self, index: usize, reason: FinishReason, updates: &UnboundedSender<TextUpdate>) {
-        self.ended = true;
-        let tokens = self.tokens;
-        let _ = updates.send(TextUpdate::Finished {
-            index,
-            reason,
-            tokens,
-        });
-    }
-}
-
-fn send_piece(updates: &UnboundedSender<TextUpdate>, index: usize, text: String) {
-    if !text.is_empty() {
-        let _ = updates.send(TextUpdate::Piece { index, text });
     }
 }

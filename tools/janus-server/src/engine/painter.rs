@@ -12,8 +12,8 @@ use ndarray::Array4;
 use serde_json::json;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::model::ImageUpdate;
 use super::ticket::Ticket;
+use super::update::ImageUpdate;
 use super::{ImageTask, Way, picture};
 use crate::error::ApiError;
 use crate::metrics::Metrics;

@@ -10,6 +10,7 @@ mod documents;
 mod embeddings;
 mod flow;
 mod hostile;
+mod nonsense;
 mod parameters;
 mod remote;
 mod running;
