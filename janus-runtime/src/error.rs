@@ -203,6 +203,14 @@ pub enum Error {
         /// The name of one.
         example: String,
     },
+    /// ONNX Runtime's record of a graph's nodes is empty, so that nothing says where they run.
+    #[error("graph `{graph}`: ONNX Runtime recorded no node of it, on `{provider}` or elsewhere")]
+    NoRecord {
+        /// The graph.
+        graph: GraphKind,
+        /// The provider.
+        provider: ExecutionProvider,
+    },
     /// ONNX Runtime did not say where the nodes of a graph are.
     #[error("graph `{graph}`: cannot tell where its nodes run")]
     Placement {

@@ -104,6 +104,10 @@ impl Placement {
 
     /// Fails if a node that has to be on `provider` is not.
     pub(crate) fn check(&self, graph: GraphKind, provider: ExecutionProvider) -> Result<()> {
+        if self.nodes() == 0 {
+            // Who turns graphs into its own layout of pictures is not on record for what it took.
+            return Err(Error::NoRecord { graph, provider });
+        }
         let strays = self.strays(provider);
         if strays.is_empty() {
             return Ok(());
@@ -307,6 +311,16 @@ mod tests {
         let clean = placement(&[("CUDAExecutionProvider", "MatMul"), (CPU, "Shape")]);
         clean.check(GraphKind::LanguageModel, cuda).unwrap();
         assert_eq!(clean.to_string(), "CPU 1: Shape (1); CUDA 1");
+    }
+
+    #[test]
+    fn an_empty_record_proves_nothing() {
+        let webgpu = ExecutionProvider::WebGpu;
+        let error = Placement::default().check(GraphKind::LmHead, webgpu);
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "graph `lm_head`: ONNX Runtime recorded no node of it, on `webgpu` or elsewhere"
+        );
     }
 
     /// TensorRT leaves to CUDA what it cannot do: still the GPU that was asked for.
