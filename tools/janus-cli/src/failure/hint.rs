@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 
 use janus_convert::synth::SynthError;
+use janus_runtime::ExecutionProvider;
 
 use super::Failure;
 use crate::context;
@@ -52,6 +53,13 @@ fn of_runtime(error: &janus_runtime::Error) -> Option<String> {
                 "`janus runtime install --flavour {flavour}` fetches a library that has it; \
                  `--on cpu` runs everywhere"
             ));
+        }
+        E::SetUp {
+            provider: ExecutionProvider::WebGpu,
+            ..
+        } => {
+            "WebGPU wants a driver for Vulkan that Dawn takes: `vulkaninfo --summary` lists those that \
+             are installed"
         }
         E::LoadLibrary { .. } | E::SetUp { .. } => {
             "`janus doctor` tells which library is used and what is missing"

@@ -14,3 +14,5 @@ mod pipes;
 mod providers;
 mod reports;
 mod usage;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod webgpu;
