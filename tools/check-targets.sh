@@ -26,16 +26,25 @@ if ! "$janus" --quiet convert "$checkpoint" "$folder/exports" "$@" \
     --target "$(echo "$targets" | tr ' ' ,)"; then
     exit 6
 fi
-printf '%-9s  %-4s  %s\n' target end "heavy nodes"
+printf '%-9s  %-4s  %s\n' target end "heavy nodes placed, and what leaves by operator"
 for target in $targets; do
     end=ok
-    if ! "$janus" --quiet validate "$folder/exports/$target" --provider "$target" \
+    if ! "$janus" --quiet validate "$folder/exports/$target" --provider "$target" --json \
         >"$folder/report" 2>"$folder/errors"; then
         end=FAIL failed=1
     fi
-    heavy=$(grep ' heavy nodes on ' "$folder/report" || grep -m 1 . "$folder/errors")
-    printf '%-9s  %-4s  %s\n' "$target" "$end" "$heavy"
-    # What leaves is counted by operator, graph by graph.
-    grep -E '^ +[0-9]+ × ' "$folder/report" | sed 's/^ */           leaves: /'
+    printf '%-9s  %-4s  %s\n' "$target" "$end" "$(awk -f - "$folder/report" <<'SUMS'
+/"heavy": [0-9]/ { heavy += $2 }
+/"heavy_placed": / { placed += $2 }
+/"op_type": / { gsub(/[",]/, "", $2); operator = $2 }
+/"count": / && operator { leaving[operator] += $2; operator = "" }
+END {
+    told = placed + 0 " of " heavy + 0
+    for (operator in leaving) told = told "; " leaving[operator] " " operator
+    print told
+}
+SUMS
+    )"
+    [ "$end" = ok ] || grep -m 1 . "$folder/errors"
 done
 exit $((failed * 6))
