@@ -108,6 +108,14 @@ impl Placement {
             // Who turns graphs into its own layout of pictures is not on record for what it took.
             return Err(Error::NoRecord { graph, provider });
         }
+        if let Some(node) = self.wrong(provider) {
+            return Err(Error::WrongKernel {
+                graph,
+                provider,
+                operator: node.to_string(),
+                node: node.name.clone(),
+            });
+        }
         let strays = self.strays(provider);
         if strays.is_empty() {
             return Ok(());
@@ -119,6 +127,17 @@ impl Placement {
             operators: operators(strays.iter().copied()),
             example: strays[0].name.clone(),
         })
+    }
+
+    /// A node that `provider` runs and is known to compute wrongly: WebGPU's attention with a cache does
+    /// steps after a prompt as if rows had one length and the cache no room (1.27 to 1.30).
+    fn wrong(&self, provider: ExecutionProvider) -> Option<&PlacedNode> {
+        let is_wrong = |node: &&PlacedNode| node.op_type == "GroupQueryAttention";
+        match provider {
+            ExecutionProvider::WebGpu => self.providers.get(provider.runtime_name()),
+            _ => None,
+        }
+        .and_then(|nodes| nodes.iter().find(is_wrong))
     }
 
     /// Reads the record of a session that was opened with [`RECORD`].
@@ -314,8 +333,18 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_record_proves_nothing() {
+    fn an_empty_record_proves_nothing_and_wrong_kernels_are_refused() {
         let webgpu = ExecutionProvider::WebGpu;
+        let attention = "com.microsoft.GroupQueryAttention";
+        let wrong = placement(&[("WebGpuExecutionProvider", attention)]);
+        assert_eq!(
+            wrong
+                .check(GraphKind::LanguageModel, webgpu)
+                .unwrap_err()
+                .to_string(),
+            "graph `language_model`: `webgpu` computes com.microsoft.GroupQueryAttention wrongly, \
+             `node 0` for one"
+        );
         let error = Placement::default().check(GraphKind::LmHead, webgpu);
         assert_eq!(
             error.unwrap_err().to_string(),

@@ -177,7 +177,11 @@ fn what_a_provider_lacks_is_told_with_its_reason() {
         ),
         (
             "webgpu",
-            "DynamicQuantizeLinear: there is no kernel for this operator",
+            "MatMulIntegerToFloat: there is no kernel for this operator",
+        ),
+        (
+            "webgpu",
+            "GroupQueryAttention: it computes steps after a prompt wrongly",
         ),
     ] {
         let (reasons, report) = reasons(provider);

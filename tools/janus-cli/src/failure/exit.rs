@@ -115,7 +115,8 @@ fn of_runtime(error: &janus_runtime::Error) -> Status {
         | E::LibraryInUse { .. }
         | E::SetUp { .. }
         | E::Fallback { .. }
-        | E::NoRecord { .. } => Status::System,
+        | E::NoRecord { .. }
+        | E::WrongKernel { .. } => Status::System,
         E::Run { .. } | E::Tensor { .. } | E::Placement { .. } => Status::Bug,
         // The manifest, a graph, or a tensor that somebody handed over.
         _ => Status::Malformed,

@@ -72,6 +72,7 @@ fn of_runtime(error: &janus_runtime::Error) -> Option<String> {
             "`janus convert CHECKPOINT OUT --target` writes graphs for a provider; \
              --allow-fallback runs these nodes on the CPU"
         }
+        E::WrongKernel { .. } => "`janus convert CHECKPOINT OUT --target` writes graphs without it",
         E::FileSize { .. } | E::FileHash { .. } => {
             "the export is damaged: remove it, and convert the checkpoint again"
         }

@@ -14,6 +14,10 @@ pub(super) fn refusal(
     match provider {
         ExecutionProvider::CoreMl => fixed_sizes(node, facts),
         ExecutionProvider::DirectMl { .. } => directml(node),
+        // The runtime refuses it as well: docs/providers.md.
+        ExecutionProvider::WebGpu if node.op_type() == "GroupQueryAttention" => {
+            Some("it computes steps after a prompt wrongly".to_owned())
+        }
         _ => None,
     }
 }
