@@ -204,7 +204,7 @@ pub enum Error {
         example: String,
     },
     /// A provider has a kernel that is known to compute something else.
-    #[error("graph `{graph}`: `{provider}` computes {operator} wrongly, `{}` for one", node.escape_debug())]
+    #[error("graph `{graph}`: `{provider}` is known to compute {operator} wrongly, `{}` for one", node.escape_debug())]
     WrongKernel {
         /// The graph.
         graph: GraphKind,

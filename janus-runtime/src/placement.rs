@@ -129,10 +129,12 @@ impl Placement {
         })
     }
 
-    /// A node that `provider` runs and is known to compute wrongly: WebGPU's attention with a cache does
-    /// steps after a prompt as if rows had one length and the cache no room (1.27 to 1.30).
+    /// A node that `provider` runs and is known to compute wrongly: of WebGPU's attention, that with a
+    /// cache is wrong in steps after a prompt (1.27 to 1.30), and that without one on devices whose
+    /// subgroups have four lanes (1.27).
     fn wrong(&self, provider: ExecutionProvider) -> Option<&PlacedNode> {
-        let is_wrong = |node: &&PlacedNode| node.op_type == "GroupQueryAttention";
+        let wrong = ["GroupQueryAttention", "MultiHeadAttention"];
+        let is_wrong = |node: &&PlacedNode| wrong.contains(&node.op_type.as_str());
         match provider {
             ExecutionProvider::WebGpu => self.providers.get(provider.runtime_name()),
             _ => None,
@@ -342,7 +344,7 @@ mod tests {
                 .check(GraphKind::LanguageModel, webgpu)
                 .unwrap_err()
                 .to_string(),
-            "graph `language_model`: `webgpu` computes com.microsoft.GroupQueryAttention wrongly, \
+            "graph `language_model`: `webgpu` is known to compute com.microsoft.GroupQueryAttention wrongly, \
              `node 0` for one"
         );
         let error = Placement::default().check(GraphKind::LmHead, webgpu);
