@@ -1,7 +1,7 @@
 //! Latents and their time to positions of the language model.
 
-use janus_runtime::manifest::FlowConfig;
-use janus_runtime::{GraphKind, LazyGraph, ModelDir, SessionOptions, tensors};
+use janus_runtime::manifest::{Dim, FlowConfig, GraphEntry};
+use janus_runtime::{GraphKind, Input, LazyGraph, ModelDir, SessionOptions, tensors, time_waves};
 use ndarray::{Array1, Array2, Array3, Array4, ArrayView4, Axis, Ix4};
 
 use crate::error::{Error, Result, with_shape};
@@ -67,11 +67,10 @@ impl FlowEncoder {
     /// [`janus_runtime::Error::Input`] where the latents have another size than the model's.
     pub fn encode(&mut self, latents: ArrayView4<'_, f32>, time: f64) -> Result<EncodedLatents> {
         let n = latents.len_of(Axis(0));
-        let timesteps = Array1::from_elem(n, (TIMESTEPS * time) as f32);
-        let mut outputs = self.graph.get()?.run(&[
-            (tensors::LATENTS, latents.into()),
-            (tensors::TIMESTEPS, timesteps.view().into()),
-        ])?;
+        let timestep = (TIMESTEPS * time) as f32;
+        let graph = self.graph.get()?;
+        let times = Times::of(graph.entry(), timestep, n);
+        let mut outputs = graph.run(&[(tensors::LATENTS, latents.into()), times.as_input()])?;
         let (hidden, tokens) = (self.hidden_size, self.config.num_tokens());
         let embeds = outputs.take_finite(tensors::INPUTS_EMBEDS)?;
         let time_embeds = outputs.take_finite(tensors::TIME_EMBEDS)?;
@@ -89,5 +88,32 @@ impl FlowEncoder {
             time_embeds: with_shape(tensors::TIME_EMBEDS, time_embeds, [n, hidden])?,
             skip,
         })
+    }
+}
+
+/// The time of every latent, as a graph takes it.
+enum Times {
+    Timesteps(Array1<f32>),
+    Waves(Array2<f32>),
+}
+
+impl Times {
+    fn of(graph: &GraphEntry, timestep: f32, n: usize) -> Self {
+        let mut inputs = graph.inputs.iter();
+        let waves = inputs.find(|spec| spec.name == tensors::TIME_WAVES);
+        match waves.and_then(|spec| spec.shape.last()) {
+            Some(&Dim::Fixed(width)) => {
+                let waves = time_waves(timestep, width);
+                Self::Waves(Array2::from_shape_fn((n, waves.len()), |(_, i)| waves[i]))
+            }
+            _ => Self::Timesteps(Array1::from_elem(n, timestep)),
+        }
+    }
+
+    fn as_input(&self) -> (&'static str, Input<'_>) {
+        match self {
+            Self::Timesteps(timesteps) => (tensors::TIMESTEPS, timesteps.view().into()),
+            Self::Waves(waves) => (tensors::TIME_WAVES, waves.view().into()),
+        }
     }
 }

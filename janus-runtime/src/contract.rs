@@ -153,7 +153,10 @@ pub mod tensors {
     pub const LATENTS: &str = "latents";
     /// Where on its way from noise to picture each latent is, `[n]`, 0 to 1000.
     pub const TIMESTEPS: &str = "timesteps";
-    /// The same, embedded, `[n, H]`.
+    /// The same as cosines and sines ([`time_waves`](crate::time_waves)), `[n, w]`; in the place of
+    /// the timesteps in graphs of the standard's operators.
+    pub const TIME_WAVES: &str = "time_waves";
+    /// The time, embedded, `[n, H]`.
     pub const TIME_EMBEDS: &str = "time_embeds";
     /// What the flow encoder hands to the flow decoder past the language model.
     pub const SKIP: &str = "skip";

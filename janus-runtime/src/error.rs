@@ -203,6 +203,26 @@ pub enum Error {
         /// The name of one.
         example: String,
     },
+    /// A provider has a kernel that is known to compute something else.
+    #[error("graph `{graph}`: `{provider}` is known to compute {operator} wrongly, `{}` for one", node.escape_debug())]
+    WrongKernel {
+        /// The graph.
+        graph: GraphKind,
+        /// The provider.
+        provider: ExecutionProvider,
+        /// The operator.
+        operator: String,
+        /// The name of a node of it.
+        node: String,
+    },
+    /// ONNX Runtime's record of a graph's nodes is empty, so that nothing says where they run.
+    #[error("graph `{graph}`: ONNX Runtime recorded no node of it, on `{provider}` or elsewhere")]
+    NoRecord {
+        /// The graph.
+        graph: GraphKind,
+        /// The provider.
+        provider: ExecutionProvider,
+    },
     /// ONNX Runtime did not say where the nodes of a graph are.
     #[error("graph `{graph}`: cannot tell where its nodes run")]
     Placement {

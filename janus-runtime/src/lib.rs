@@ -34,6 +34,7 @@ mod registration;
 mod residents;
 mod session;
 mod tensor;
+mod time;
 mod token;
 
 pub use binding::Binding;
@@ -49,4 +50,5 @@ pub use provider::ExecutionProvider;
 pub use residents::{Resident, Residents, Span};
 pub use session::SessionOptions;
 pub use tensor::{Input, Output, Outputs};
+pub use time::{time_frequencies, time_waves};
 pub use token::{ImageToken, Token, TokenId};

@@ -104,6 +104,18 @@ impl Placement {
 
     /// Fails if a node that has to be on `provider` is not.
     pub(crate) fn check(&self, graph: GraphKind, provider: ExecutionProvider) -> Result<()> {
+        if self.nodes() == 0 {
+            // Who turns graphs into its own layout of pictures is not on record for what it took.
+            return Err(Error::NoRecord { graph, provider });
+        }
+        if let Some(node) = self.wrong(provider) {
+            return Err(Error::WrongKernel {
+                graph,
+                provider,
+                operator: node.to_string(),
+                node: node.name.clone(),
+            });
+        }
         let strays = self.strays(provider);
         if strays.is_empty() {
             return Ok(());
@@ -115,6 +127,19 @@ impl Placement {
             operators: operators(strays.iter().copied()),
             example: strays[0].name.clone(),
         })
+    }
+
+    /// A node that `provider` runs and is known to compute wrongly: of WebGPU's attention, that with a
+    /// cache is wrong in steps after a prompt (1.27 to 1.30), and that without one on devices whose
+    /// subgroups have four lanes (1.27).
+    fn wrong(&self, provider: ExecutionProvider) -> Option<&PlacedNode> {
+        let wrong = ["GroupQueryAttention", "MultiHeadAttention"];
+        let is_wrong = |node: &&PlacedNode| wrong.contains(&node.op_type.as_str());
+        match provider {
+            ExecutionProvider::WebGpu => self.providers.get(provider.runtime_name()),
+            _ => None,
+        }
+        .and_then(|nodes| nodes.iter().find(is_wrong))
     }
 
     /// Reads the record of a session that was opened with [`RECORD`].
@@ -307,6 +332,26 @@ mod tests {
         let clean = placement(&[("CUDAExecutionProvider", "MatMul"), (CPU, "Shape")]);
         clean.check(GraphKind::LanguageModel, cuda).unwrap();
         assert_eq!(clean.to_string(), "CPU 1: Shape (1); CUDA 1");
+    }
+
+    #[test]
+    fn an_empty_record_proves_nothing_and_wrong_kernels_are_refused() {
+        let webgpu = ExecutionProvider::WebGpu;
+        let attention = "com.microsoft.GroupQueryAttention";
+        let wrong = placement(&[("WebGpuExecutionProvider", attention)]);
+        assert_eq!(
+            wrong
+                .check(GraphKind::LanguageModel, webgpu)
+                .unwrap_err()
+                .to_string(),
+            "graph `language_model`: `webgpu` is known to compute com.microsoft.GroupQueryAttention wrongly, \
+             `node 0` for one"
+        );
+        let error = Placement::default().check(GraphKind::LmHead, webgpu);
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "graph `lm_head`: ONNX Runtime recorded no node of it, on `webgpu` or elsewhere"
+        );
     }
 
     /// TensorRT leaves to CUDA what it cannot do: still the GPU that was asked for.

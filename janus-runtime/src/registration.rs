@@ -4,6 +4,7 @@ use std::path::Path;
 
 use ort::ep::coreml::ModelFormat;
 use ort::ep::cuda::{CUDA_DYLIBS, CUDNN_DYLIBS, ConvAlgorithmSearch};
+use ort::ep::webgpu::PreferredLayout;
 use ort::ep::{self, ArbitrarilyConfigurableExecutionProvider, ExecutionProviderDispatch};
 
 use crate::error::{Error, Result};
@@ -42,7 +43,7 @@ pub(crate) fn dispatches(
         }
         P::CoreMl => offer(set(core_ml(cache), options)),
         P::OpenVino => offer(set(open_vino(cache), options)),
-        P::WebGpu => offer(set(ep::WebGPU::default(), options)),
+        P::WebGpu => offer(set(web_gpu(), options)),
     };
     if !available {
         return Err(Error::ProviderNotInLibrary {
@@ -126,6 +127,12 @@ fn open_vino(cache: Option<&Path>) -> ep::OpenVINO {
         Some(cache) => ep::OpenVINO::default().with_cache_dir(cache.display()),
         None => ep::OpenVINO::default(),
     }
+}
+
+/// WebGPU: in the layout of our graphs. Where the provider turns them into its own, ONNX Runtime's
+/// record of who runs what has nothing but the transposes that were put in.
+fn web_gpu() -> ep::WebGPU {
+    ep::WebGPU::default().with_preferred_layout(PreferredLayout::NCHW)
 }
 
 /// The provider with what a user set.

@@ -52,17 +52,21 @@ impl Target {
 
     /// The operators of its graphs in a precision.
     ///
-    /// ONNX Runtime's own attention takes 32-bit floats on the CPU and in WebGPU, ragged rows and
-    /// several positions after a past. CUDA's takes 16-bit floats only, DirectML's no rotary tables
-    /// and no second piece of a prompt, TensorRT, CoreML and OpenVINO have none: they get the
-    /// standard's operators in fixed sizes.
+    /// ONNX Runtime's own attention takes 32-bit floats, ragged rows and several positions after a
+    /// past on the CPU alone. CUDA's takes 16-bit floats only, DirectML's no rotary tables and no
+    /// second piece of a prompt, WebGPU's one length for all rows (and on subgroups of four lanes it
+    /// is wrong); TensorRT, CoreML and OpenVINO have none: they get the standard's operators in fixed
+    /// sizes.
     pub fn operators(self, dtype: DType) -> Operators {
         match self {
-            Self::Cpu | Self::WebGpu => Operators::Fused,
+            Self::Cpu => Operators::Fused,
             Self::Cuda if self.activations(dtype) != Activations::Fp32 => Operators::Fused,
-            Self::Cuda | Self::TensorRt | Self::DirectMl | Self::CoreMl | Self::OpenVino => {
-                Operators::Standard
-            }
+            Self::Cuda
+            | Self::TensorRt
+            | Self::DirectMl
+            | Self::CoreMl
+            | Self::OpenVino
+            | Self::WebGpu => Operators::Standard,
         }
     }
 

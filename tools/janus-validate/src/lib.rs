@@ -102,7 +102,7 @@ use janus_runtime::{ModelDir, SessionOptions};
 
 pub use bisect::{BisectReport, BisectRow, Departure, WeightDifference, bisect};
 pub use error::{Error, Result};
-pub use placement::{GraphPlacement, Leaving, PlacementReport, check_placement, record_placement};
+pub use placement::{GraphPlacement, Leaving, PlacementReport, check_placement};
 pub use precision::{
     DistributionRow, Divergence, GraphDifference, GraphRow, Head, Limits, Material,
     PrecisionOptions, PrecisionProgress, PrecisionReport, Shown, Stage, compare_precision,

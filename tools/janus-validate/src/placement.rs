@@ -8,7 +8,7 @@ mod table;
 use std::collections::BTreeMap;
 
 use janus_onnx::proto::{DataType, Model, Node};
-use janus_runtime::{ExecutionProvider, GraphKind, ModelDir, SessionOptions};
+use janus_runtime::{ExecutionProvider, GraphKind, ModelDir};
 
 pub use report::{GraphPlacement, Leaving, PlacementReport};
 
@@ -35,8 +35,8 @@ const HEAVY: [&str; 12] = [
 /// Reads the graphs of an export and tells for every node whether `provider` has a kernel for its
 /// operator, version, types, attributes and sizes, by the table of that provider's kernels.
 ///
-/// The CPU's table is what its library says of itself, the others are what is documented: see
-/// `kernels/`. Optimisers may fuse nodes before they are placed, which the tables do not foresee; the
+/// The CPU's table is what its library says of itself, those of OpenVINO and WebGPU are what theirs did
+/// with graphs of one node, the others are what is documented: see `kernels/`. Optimisers may fuse nodes before they are placed, which the tables do not foresee; the
 /// record of a session that was opened is [`Graph::placement`](janus_runtime::Graph::placement).
 ///
 /// # Errors
@@ -54,42 +54,6 @@ pub fn check_placement(model: &ModelDir, provider: ExecutionProvider) -> Result<
         provider: provider.to_string(),
         table: table.source.to_owned(),
         graphs: graphs.collect::<Result<_>>()?,
-    })
-}
-
-/// Opens every graph of an export and tells which nodes ONNX Runtime gave to the provider of `options`,
-/// by its own record. Nothing is run.
-///
-/// # Errors
-///
-/// [`Error::Runtime`](crate::Error::Runtime) where a graph cannot be opened.
-pub fn record_placement(model: &ModelDir, options: &SessionOptions) -> Result<PlacementReport> {
-    let provider = options.provider;
-    let options = SessionOptions {
-        allow_fallback: true,
-        ..options.clone()
-    };
-    let mut graphs = Vec::new();
-    for &kind in model.manifest().graphs.keys() {
-        let graph = model.graph(kind, &options)?;
-        let mut placement = GraphPlacement::new(kind);
-        for (name, nodes) in &graph.placement().providers {
-            let here = name == provider.runtime_name();
-            for node in nodes {
-                let heavy = HEAVY.contains(&node.op_type.as_str());
-                placement.add(heavy, Cost::default(), here);
-                if !here {
-                    let reason = format!("ONNX Runtime gave it to {name}");
-                    placement.leave(&node.op_type, reason, heavy, &node.name);
-                }
-            }
-        }
-        graphs.push(placement);
-    }
-    Ok(PlacementReport {
-        provider: provider.to_string(),
-        table: "record of the library, which opened the graphs".to_owned(),
-        graphs,
     })
 }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use janus_flow::noise;
 use janus_runtime::manifest::{Dim, DrawingConfig, ElementType, Manifest, TensorSpec};
-use janus_runtime::{GraphKind, Input, ModelDir, Output, SessionOptions, tensors};
+use janus_runtime::{GraphKind, Input, ModelDir, Output, SessionOptions, tensors, time_waves};
 use janus_vision::{Convention, PixelValues};
 use janus_vq::pixels_from_pictures;
-use ndarray::{Array, ArrayD, Axis, Slice};
+use ndarray::{Array, ArrayD, Axis, IxDyn, Slice};
 
 use crate::error::Result;
 use crate::precision::Material;
@@ -81,6 +81,10 @@ impl Probe {
     }
 
     fn input(&self, spec: &TensorSpec) -> Output {
+        if let (tensors::TIME_WAVES, Some(&Dim::Fixed(width))) = (&*spec.name, spec.shape.last()) {
+            let waves = time_waves(HALF_WAY, width);
+            return Output::F32(Array::from_shape_fn(IxDyn(&[1, width]), |at| waves[at[1]]));
+        }
         let at_hand = self.at_hand.get(&spec.name);
         let fitting = at_hand.and_then(|value| fitted(value, spec));
         fitting.unwrap_or_else(|| made(spec))

@@ -10,8 +10,7 @@ use janus_demo::{Category, Checkpoint, Dice, DrawingTask, Question, Split, Topic
 use janus_runtime::{ExecutionProvider, ModelDir, SessionOptions};
 use janus_validate::{
     BisectReport, Error, Material, PrecisionOptions, PrecisionReport, Report, Shown,
-    StructureReport, bisect, check_placement, check_structure, compare_precision, record_placement,
-    validate,
+    StructureReport, bisect, check_placement, check_structure, compare_precision, validate,
 };
 use sha2::{Digest, Sha256};
 
@@ -66,7 +65,7 @@ differ.
 
 With --on, or --provider, it is told which nodes that provider has kernels for, by tables that need
 neither it nor its device; every matrix product, convolution and attention should be among them.
-OpenVINO and WebGPU have no such table: their library opens the graphs, and its record is told.
+`janus doctor MODEL --on PROVIDER` opens the graphs and tells the library's own record.
 
 Exit status 6: something is wrong, or beyond the tolerance or the limits of the model's precision.";
 
@@ -132,13 +131,7 @@ fn tolerance(text: &str) -> Result<f64, String> {
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let model = Model::open(args.model.as_deref(), context)?;
     let mut verdict = Verdict::new(&model.dir, structure(&model, context)?);
-    verdict.placement = match check_placement(&model.dir, context.global.on) {
-        Ok(report) => Some(report),
-        Err(Error::NoKernelTable { .. }) => {
-            Some(record_placement(&model.dir, &context.session_options()?)?)
-        }
-        Err(error) => return Err(error.into()),
-    };
+    verdict.placement = Some(check_placement(&model.dir, context.global.on)?);
     // Numbers of an export that is damaged tell nothing.
     if verdict.structure.passed() {
         match &args.golden {

@@ -114,7 +114,9 @@ fn of_runtime(error: &janus_runtime::Error) -> Status {
         | E::NoLibrary
         | E::LibraryInUse { .. }
         | E::SetUp { .. }
-        | E::Fallback { .. } => Status::System,
+        | E::Fallback { .. }
+        | E::NoRecord { .. }
+        | E::WrongKernel { .. } => Status::System,
         E::Run { .. } | E::Tensor { .. } | E::Placement { .. } => Status::Bug,
         // The manifest, a graph, or a tensor that somebody handed over.
         _ => Status::Malformed,

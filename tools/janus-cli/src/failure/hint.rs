@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 
 use janus_convert::synth::SynthError;
+use janus_runtime::ExecutionProvider;
 
 use super::Failure;
 use crate::context;
@@ -53,6 +54,13 @@ fn of_runtime(error: &janus_runtime::Error) -> Option<String> {
                  `--on cpu` runs everywhere"
             ));
         }
+        E::SetUp {
+            provider: ExecutionProvider::WebGpu,
+            ..
+        } => {
+            "WebGPU wants a driver for Vulkan that Dawn takes: `vulkaninfo --summary` lists those that \
+             are installed"
+        }
         E::LoadLibrary { .. } | E::SetUp { .. } => {
             "`janus doctor` tells which library is used and what is missing"
         }
@@ -64,6 +72,7 @@ fn of_runtime(error: &janus_runtime::Error) -> Option<String> {
             "`janus convert CHECKPOINT OUT --target` writes graphs for a provider; \
              --allow-fallback runs these nodes on the CPU"
         }
+        E::WrongKernel { .. } => "`janus convert CHECKPOINT OUT --target` writes graphs without it",
         E::FileSize { .. } | E::FileHash { .. } => {
             "the export is damaged: remove it, and convert the checkpoint again"
         }

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 pub(crate) struct Folder {
     dir: TempDir,
     cache: PathBuf,
+    variables: Vec<(&'static str, PathBuf)>,
 }
 
 /// A command that ran.
@@ -35,7 +36,14 @@ impl Folder {
         Self {
             dir: tempfile::tempdir().unwrap(),
             cache: cache.into(),
+            variables: Vec::new(),
         }
+    }
+
+    /// Its commands have a variable of the environment.
+    pub(crate) fn set(mut self, name: &'static str, value: impl Into<PathBuf>) -> Self {
+        self.variables.push((name, value.into()));
+        self
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -58,6 +66,7 @@ impl Folder {
             .current_dir(self.dir.path())
             .env("JANUS_CACHE_DIR", &self.cache)
             .env("ORT_DYLIB_PATH", library())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command
     }
@@ -134,6 +143,23 @@ pub(crate) fn texts(path: &Path) -> Vec<(String, String)> {
     texts
         .map(|text| (text.keyword.clone(), text.get_text().unwrap()))
         .collect()
+}
+
+/// What the table of kernels tells of an export's nodes, and the library's record of them: all of them
+/// are on the provider.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub(crate) fn on_record(folder: &Folder, model: &str, provider: &str, on: &[&str]) {
+    let report = folder.json(["validate", model].iter().chain(on));
+    for graph in report["placement"]["graphs"].as_array().unwrap() {
+        assert_eq!(graph["placed"], graph["nodes"], "{graph}");
+    }
+    let report = folder.json(["doctor", model].iter().chain(on));
+    let placements = report["placements"].as_array().unwrap();
+    assert!(placements.len() > 5, "{report}");
+    for placed in placements {
+        let names: Vec<_> = placed["placement"].as_object().unwrap().keys().collect();
+        assert_eq!(names, [provider], "{placed}");
+    }
 }
 
 /// The library of the user's own cache, fetched if need be.

@@ -17,3 +17,5 @@ mod reports;
 #[cfg(unix)]
 mod serve;
 mod usage;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod webgpu;

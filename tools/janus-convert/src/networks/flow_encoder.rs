@@ -8,7 +8,8 @@
 //!                                                          inputs_embeds [n, 1 + tokens, H] ◄┘
 //! ```
 
-use janus_runtime::tensors;
+use janus_runtime::manifest::Operators;
+use janus_runtime::{tensors, time_frequencies};
 
 use super::IMAGES;
 use super::convnext::{mid_block, to_places};
@@ -18,9 +19,6 @@ use crate::module::Module;
 use crate::nn::{conv2d_with, linear};
 use crate::onnx::{Conv, DType, GraphBuilder, Value, shape};
 use crate::weight::Computed;
-
-/// The longest wave of the time embedding takes 2π times as many timesteps.
-const MAX_PERIOD: f64 = 10_000.0;
 
 /// The generation encoder's place in a checkpoint.
 pub(crate) fn flow_encoder_of<'c>(model: &Module<'c>) -> Module<'c> {
@@ -38,9 +36,7 @@ pub(crate) fn flow_encoder(
     let side = c.config.latent_size;
     let latents = shape![IMAGES, c.config.latent_channels, side, side];
     let latents = g.input(tensors::LATENTS, DType::F32, latents);
-    let timesteps = g.input(tensors::TIMESTEPS, DType::F32, shape![IMAGES]);
-
-    let time_embeds = embed_time(&m.at("time_embed"), timesteps, c.width, hidden_size)?;
+    let time_embeds = embed_time(g, &m.at("time_embed"), c.width, hidden_size)?;
     let patch = Conv {
         kernel: c.patch_size,
         stride: c.patch_size,
@@ -62,27 +58,28 @@ pub(crate) fn flow_encoder(
 }
 
 /// Waves of falling frequency, then a perceptron.
+///
+/// In the standard's operators the waves are an input: not every provider has sines that are near for
+/// large angles.
 fn embed_time<'g>(
+    g: &'g GraphBuilder,
     m: &Module<'_>,
-    timesteps: Value<'g>,
     width: usize,
     hidden_size: usize,
 ) -> Result<Value<'g>> {
-    let graph = timesteps.graph();
-    let _scope = graph.enter(m);
-    let waves = frequencies(width / 2);
-    let name = format!("{m}.frequencies");
-    let waves = graph.weight(name, DType::F32, &[1, width / 2], Computed(waves));
-    let angles = timesteps.reshape(shape![IMAGES, 1]) * waves;
-    let x = angles.cos().followed_by(angles.sin(), 1);
+    let x = match g.operators() {
+        Operators::Standard => g.input(tensors::TIME_WAVES, DType::F32, shape![IMAGES, width]),
+        Operators::Fused => {
+            let timesteps = g.input(tensors::TIMESTEPS, DType::F32, shape![IMAGES]);
+            let _scope = g.enter(m);
+            let waves = Computed(time_frequencies(width / 2));
+            let name = format!("{m}.frequencies");
+            let waves = g.weight(name, DType::F32, &[1, width / 2], waves);
+            let angles = timesteps.reshape(shape![IMAGES, 1]) * waves;
+            angles.cos().followed_by(angles.sin(), 1)
+        }
+    };
+    let _scope = g.enter(m);
     let x = linear(&m.at("linear_1"), x, hidden_size)?.silu();
     linear(&m.at("linear_2"), x, hidden_size)
-}
-
-/// `10000^(−i / count)`, rounded as the official code rounds it: angles of hundreds of radians
-/// magnify the last bit.
-fn frequencies(count: usize) -> Vec<f32> {
-    let exponent = -(MAX_PERIOD.ln() as f32);
-    let frequency = |i| f64::from(exponent * i as f32 / count as f32).exp() as f32;
-    (0..count).map(frequency).collect()
 }
