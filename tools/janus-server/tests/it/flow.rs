@@ -262,7 +262,7 @@ fn what_is_cut_short_is_told() {
 #[test]
 fn the_model_tells_how_it_draws() {
     let model = get(shared(), "/v1/models").json()["data"][0].clone();
-    assert_eq!(model["janus"]["steps"], 30);
+    assert_eq!(model["janus"]["steps"], 12);
     assert!(model["janus"]["image_size"].as_u64().unwrap() > 0);
     let other = get(crate::client::shared(), "/v1/models").json();
     assert_eq!(other["data"][0]["janus"]["steps"], Value::Null);
