@@ -129,17 +129,10 @@ impl Placement {
         })
     }
 
-    /// A node that `provider` runs and is known to compute wrongly: of WebGPU's attention, that with a
-    /// cache is wrong in steps after a prompt (1.27 to 1.30), and that without one on devices whose
-    /// subgroups have four lanes (1.27).
+    /// A node that `provider` runs and is known to compute wrongly.
     fn wrong(&self, provider: ExecutionProvider) -> Option<&PlacedNode> {
-        let wrong = ["GroupQueryAttention", "MultiHeadAttention"];
-        let is_wrong = |node: &&PlacedNode| wrong.contains(&node.op_type.as_str());
-        match provider {
-            ExecutionProvider::WebGpu => self.providers.get(provider.runtime_name()),
-            _ => None,
-        }
-        .and_then(|nodes| nodes.iter().find(is_wrong))
+        let mut nodes = self.providers.get(provider.runtime_name())?.iter();
+        nodes.find(|node| provider.wrong_kernel(&node.op_type).is_some())
     }
 
     /// Reads the record of a session that was opened with [`RECORD`].

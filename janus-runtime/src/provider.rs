@@ -45,6 +45,20 @@ pub enum ExecutionProvider {
 const NAMES: &str = "cpu, cuda[:N], tensorrt[:N], directml[:N], coreml, openvino, webgpu";
 
 impl ExecutionProvider {
+    /// What is wrong with the provider's kernel for an operator, where one is known to be.
+    ///
+    /// Of WebGPU's attention, that with a cache is wrong in steps after a prompt (1.27 to 1.30), and that
+    /// without one on devices whose subgroups have four lanes (1.27).
+    pub fn wrong_kernel(self, op_type: &str) -> Option<&'static str> {
+        match (self, op_type) {
+            (Self::WebGpu, "GroupQueryAttention") => {
+                Some("it computes steps after a prompt wrongly")
+            }
+            (Self::WebGpu, "MultiHeadAttention") => Some("it is wrong on subgroups of four lanes"),
+            _ => None,
+        }
+    }
+
     /// Providers of the same device that take what this one leaves.
     pub(crate) fn also_runs_on(self) -> &'static [&'static str] {
         match self {

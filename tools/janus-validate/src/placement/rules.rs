@@ -11,11 +11,13 @@ pub(super) fn refusal(
     node: &Node,
     facts: &Facts<'_>,
 ) -> Option<String> {
+    // What the runtime refuses as well.
+    if let Some(wrong) = provider.wrong_kernel(node.op_type()) {
+        return Some(wrong.to_owned());
+    }
     match provider {
         ExecutionProvider::CoreMl => fixed_sizes(node, facts),
         ExecutionProvider::DirectMl { .. } => directml(node),
-        // The runtime refuses it as well: docs/providers.md.
-        ExecutionProvider::WebGpu => web_gpu(node),
         _ => None,
     }
 }
@@ -26,16 +28,6 @@ fn fixed_sizes(node: &Node, facts: &Facts<'_>) -> Option<String> {
     let mut shapes = values.filter_map(|name| facts.shapes.get(name.as_str()));
     let differs = shapes.any(|shape| shape.iter().any(Option::is_none));
     differs.then(|| "a size differs from run to run".to_owned())
-}
-
-/// WebGPU's attention has kernels that are wrong, on every device or on some.
-fn web_gpu(node: &Node) -> Option<String> {
-    let wrong = match node.op_type() {
-        "GroupQueryAttention" => "it computes steps after a prompt wrongly",
-        "MultiHeadAttention" => "it is wrong on subgroups of four lanes",
-        _ => return None,
-    };
-    Some(wrong.to_owned())
 }
 
 /// DirectML's attention takes queries, keys and values apart, already turned, and its integer products
