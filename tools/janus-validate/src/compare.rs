@@ -36,7 +36,7 @@ pub(crate) fn compare(
     let tolerance = if exact { 0.0 } else { tolerance };
     Ok(Row {
         name: name.to_owned(),
-        graphs: graphs.to_vec(),
+        graphs: graphs.iter().map(GraphKind::to_string).collect(),
         shape: shape.to_vec(),
         relative_error,
         max_abs,
