@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use janus_runtime::manifest::DType;
-use janus_runtime::{GraphKind, ModelDir, Output, SessionOptions};
+use janus_runtime::{ModelDir, Output, SessionOptions};
 use janus_tests::{data, load_library, tiny_flow, tiny_model};
 use janus_validate::{Reason, Report, Result, TensorFile, validate};
 use ndarray::Array;

@@ -86,6 +86,7 @@ mod bisect;
 mod compare;
 mod error;
 mod flow;
+mod foreign;
 mod formula;
 mod placement;
 mod precision;
@@ -102,6 +103,9 @@ use janus_runtime::{ModelDir, SessionOptions};
 
 pub use bisect::{BisectReport, BisectRow, Departure, WeightDifference, bisect};
 pub use error::{Error, Result};
+pub use foreign::{
+    ForeignDir, ForeignSummary, check_foreign_placement, check_foreign_structure, compare_foreign,
+};
 pub use placement::{GraphPlacement, Leaving, PlacementReport, check_placement};
 pub use precision::{
     DistributionRow, Divergence, GraphDifference, GraphRow, Head, Limits, Material,

@@ -15,6 +15,7 @@ use janus_runtime::manifest::GraphEntry;
 use janus_runtime::{GraphKind, ModelDir};
 
 pub use report::{Fault, Finding, StructureReport};
+pub(crate) use signature::described;
 
 use crate::error::{Error, Result};
 
@@ -175,7 +176,11 @@ impl Check<'_> {
             }
         }
         if !self.model.functions.is_empty() {
-            self.odd(Fault::Version, "functions", "of its own are not looked into");
+            self.odd(
+                Fault::Version,
+                "functions",
+                "of its own are not looked into",
+            );
         }
     }
 }

@@ -60,6 +60,9 @@ pub(super) fn check(
                     let message =
                         format!("begins at {offset}, not on a boundary of {boundary} bytes");
                     check.odd(Fault::Alignment, tensor.name(), message);
+                    if check.entry.is_some() {
+                        continue;
+                    }
                 }
                 files.entry(external.location).or_default().push(Placed {
                     tensor,
