@@ -83,12 +83,7 @@ impl Copy {
 }
 
 /// Copies a graph and puts its weights into a file beside it, as exporters do.
-fn fill(
-    from: &Path,
-    to: &Path,
-    checkpoint: &TensorFile,
-    change: &mut dyn FnMut(&str, &mut [f32]),
-) {
+fn fill(from: &Path, to: &Path, checkpoint: &TensorFile, change: &mut dyn FnMut(&str, &mut [f32])) {
     let mut model = janus_onnx::read(from).unwrap();
     let file = format!("{}_data", to.file_name().unwrap().to_string_lossy());
     let mut bytes = Vec::new();
@@ -102,7 +97,11 @@ fn fill(
         let place = bytes.len();
         match weight.data_type() {
             DataType::Float16 => {
-                bytes.extend(floats.iter().flat_map(|&it| f16::from_f32(it).to_le_bytes()));
+                bytes.extend(
+                    floats
+                        .iter()
+                        .flat_map(|&it| f16::from_f32(it).to_le_bytes()),
+                );
             }
             _ => bytes.extend(floats.iter().flat_map(|it| it.to_le_bytes())),
         }

@@ -121,7 +121,11 @@ fn what_the_table_lacks_the_runtime_does_not_run() {
         head.leaving[0].reason,
         "there is no kernel for inputs bf16, bf16"
     );
-    let opened = model.altered_graph(head.graph.parse().unwrap(), &bytes, &SessionOptions::default());
+    let opened = model.altered_graph(
+        head.graph.parse().unwrap(),
+        &bytes,
+        &SessionOptions::default(),
+    );
     assert!(matches!(opened, Err(Error::OpenGraph { .. })), "{opened:?}");
 }
 

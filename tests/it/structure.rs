@@ -292,9 +292,12 @@ fn every_change_is_caught_and_named() {
         ("a weight beyond its file", Fault::Place, WEIGHT, |copy| {
             copy.graph(|graph| place(graph, WEIGHT, "offset", "1099511627776"))
         }),
-        ("a weight off its boundary", Fault::Alignment, WEIGHT, |copy| {
-            copy.graph(|graph| place(graph, WEIGHT, "offset", "65540"))
-        }),
+        (
+            "a weight off its boundary",
+            Fault::Alignment,
+            WEIGHT,
+            |copy| copy.graph(|graph| place(graph, WEIGHT, "offset", "65540")),
+        ),
         (
             "a weight over others",
             Fault::Place,

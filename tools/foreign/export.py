@@ -1,11 +1,13 @@
-"""Exports a checkpoint in transformers' layout as other programs lay it out, by PyTorch's own exporter.
+"""Exports a checkpoint in transformers' layout as other programs do, for `janus validate` to be tested on.
 
-    python export.py CHECKPOINT OUT [--strip]
+    python export.py CHECKPOINT OUT [--strip] [--only split decoder genai]
 
-OUT/split is the division into six graphs that transformers.js opens, OUT/decoder a language model with ids in and scores
-out, as onnxruntime-genai and Optimum have it. With --strip the weights that the checkpoint has are left out, and what
-is left is small enough to be kept with the tests, which put them back: an initializer without bytes has, as its external
-data, the place `checkpoint` and the name of its tensor there.
+OUT/split is the division into six graphs that transformers.js opens, and OUT/decoder a language model with ids in and
+scores out, as Optimum has it: both by PyTorch's own exporter. OUT/genai is the language model behind the embeddings,
+written by onnxruntime-genai's model builder. With --strip the weights that the checkpoint has are left out, and what is
+left is small enough to be kept with the tests, which put them back: such an initializer has `checkpoint` for the place
+of its bytes, and in its metadata the name of its `tensor` there, or of several that stand below one another, and whether
+they are `transposed`.
 """
 
 import argparse
@@ -89,25 +91,37 @@ class Embedding(torch.nn.Module):
 
 
 class Checkpoint:
-    """Tensors of the checkpoint by their bytes in 32 and in 16 bits."""
+    """Tensors of the checkpoint by their bytes, in 32 and in 16 bits, and as exporters turn and join them."""
 
     def __init__(self, model):
-        self.names = {}
-        for name, tensor in model.state_dict().items():
+        self.known = {}
+        state = model.state_dict()
+        joined = {name: [name] for name in state}
+        for name in state:
+            if name.endswith("q_proj.weight") and "language_model" in name:
+                parts = [name.replace("q_proj", part) for part in ("q_proj", "k_proj", "v_proj")]
+                joined[",".join(parts)] = parts
+        for name, parts in joined.items():
+            tensor = torch.cat([state[part] for part in parts])
             for dtype in (torch.float32, torch.float16):
-                self.names[tensor.to(dtype).contiguous().numpy().tobytes()] = name
+                self.known[tensor.to(dtype).contiguous().numpy().tobytes()] = (name, False)
+                if tensor.dim() == 2:
+                    self.known[tensor.T.to(dtype).contiguous().numpy().tobytes()] = (name, True)
 
     def strip(self, graph):
         """Leaves out the bytes of every weight that the checkpoint has."""
         for weight in graph.initializer:
             array = onnx.numpy_helper.to_array(weight)
-            name = self.names.get(array.tobytes()) if array.nbytes >= SMALLEST else None
-            if name is None:
+            known = self.known.get(array.tobytes()) if array.nbytes >= SMALLEST else None
+            if known is None:
                 continue
+            name, transposed = known
             weight.ClearField("raw_data")
             weight.data_location = onnx.TensorProto.EXTERNAL
             weight.external_data.add(key="location", value=LEFT_OUT)
             weight.metadata_props.add(key="tensor", value=name)
+            if transposed:
+                weight.metadata_props.add(key="transposed", value="true")
 
 
 class Writer:
@@ -189,8 +203,8 @@ def split(writer, model):
     )
 
 
-def genai(model, out):
-    """The transformer alone, by the model builder of onnxruntime-genai, 4 bits."""
+def genai(writer, model, precision):
+    """The language model behind the embeddings, by the model builder of onnxruntime-genai."""
     with tempfile.TemporaryDirectory() as work:
         llama = LlamaForCausalLM(model.config.text_config)
         llama.model.load_state_dict(model.model.language_model.state_dict())
@@ -199,11 +213,10 @@ def genai(model, out):
         for file in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
             shutil.copy(pathlib.Path(model.name_or_path) / file, f"{work}/llama")
         command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", f"{work}/llama", "-o", f"{work}/built"]
-        command += ["-p", "int4", "-e", "cpu", "-c", f"{work}/cache", "--extra_options", "int4_block_size=32"]
-        command += ["int4_accuracy_level=4", "exclude_embeds=true", "include_hidden_states=true"]
+        command += ["-p", precision, "-e", "cpu", "-c", f"{work}/cache", "--extra_options"]
+        command += ["exclude_embeds=true", "include_hidden_states=true"]
         subprocess.run(command, check=True)
-        shutil.rmtree(out / "genai", ignore_errors=True)
-        shutil.copytree(f"{work}/built", out / "genai", ignore=shutil.ignore_patterns("tokenizer*", "special*", "chat*"))
+        writer.write(pathlib.Path("genai/model.onnx"), onnx.load(f"{work}/built/model.onnx"))
 
 
 def main():
@@ -211,14 +224,20 @@ def main():
     parser.add_argument("checkpoint", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--strip", action="store_true", help="leave out the weights that the checkpoint has")
+    parser.add_argument("--only", nargs="+", choices=("split", "decoder", "genai"), default=("split", "decoder", "genai"))
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "int4"), help="of genai")
     args = parser.parse_args()
+    torch.manual_seed(0)
     model = JanusForConditionalGeneration.from_pretrained(
         args.checkpoint, dtype=torch.float32, attn_implementation="eager"
     ).eval()
     writer = Writer(model, args.out, args.strip)
-    split(writer, model)
-    decoder(writer, model, pathlib.Path("decoder/model.onnx"), True)
-    genai(model, args.out)
+    if "split" in args.only:
+        split(writer, model)
+    if "decoder" in args.only:
+        decoder(writer, model, pathlib.Path("decoder/model.onnx"), True)
+    if "genai" in args.only:
+        genai(writer, model, args.precision)
 
 
 if __name__ == "__main__":

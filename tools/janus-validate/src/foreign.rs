@@ -1,9 +1,12 @@
 //! Graphs of these models that other exporters wrote.
 
+mod decoder;
+mod files;
 mod layout;
 mod names;
 mod passes;
 mod reference;
+mod session;
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -18,13 +21,9 @@ pub use passes::compare_foreign;
 use crate::error::{Error, Result};
 use crate::placement::{PlacementReport, place_all};
 use crate::structure::{StructureReport, check_foreign_graph};
+use files::{files, graph_files, stem, unknown};
 use layout::{Form, LAYOUTS, Layout};
-use names::{Names, expected, forms, known, listed, map, precision};
-
-/// What the names of graphs end with.
-const ENDING: &str = ".onnx";
-/// The folder that transformers.js looks for graphs in.
-const FOLDER: &str = "onnx";
+use names::{Names, expected, forms, listed, map, precision};
 
 /// A directory of ONNX graphs that another exporter wrote, with the meaning of every input and output.
 ///
@@ -240,52 +239,4 @@ impl fmt::Display for ForeignSummary {
             false => write!(f, "; not there: {}", self.missing.join(", ")),
         }
     }
-}
-
-/// The graphs of a directory, or of the folder `onnx` in it, in alphabetical order.
-fn graph_files(path: &Path) -> Result<Vec<PathBuf>> {
-    let graphs = |folder: &Path| -> Result<Vec<PathBuf>> {
-        let mut files = files(folder)?;
-        files.retain(|file| file.to_string_lossy().ends_with(ENDING));
-        Ok(files)
-    };
-    let here = graphs(path)?;
-    let folder = path.join(FOLDER);
-    match here.is_empty() && folder.is_dir() {
-        true => graphs(&folder),
-        false => Ok(here),
-    }
-}
-
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let failed = |source| Error::ReadFile {
-        path: folder.to_owned(),
-        source,
-    };
-    let entries = folder.read_dir().map_err(failed)?;
-    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-    let mut files = paths.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    files.retain(|file| file.is_file());
-    files.sort();
-    Ok(files)
-}
-
-/// Name of a graph's file without its ending.
-fn stem(path: &Path) -> String {
-    path.file_stem()
-        .map_or(String::new(), |name| name.to_string_lossy().into_owned())
-}
-
-/// What is said of files of which no name is known.
-fn unknown(path: &Path, files: &[PathBuf]) -> Result<Error> {
-    let found = files.iter().map(|file| -> Result<_> {
-        let model = janus_onnx::read_with_weights(file)?;
-        Ok(format!("{} ({})", stem(file), listed(model.graph())))
-    });
-    let found: Vec<_> = found.collect::<Result<_>>()?;
-    Ok(Error::UnknownLayout {
-        path: path.to_owned(),
-        found: found.join("; "),
-        known: known(),
-    })
 }

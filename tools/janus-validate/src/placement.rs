@@ -79,7 +79,9 @@ fn place(
 ) -> GraphPlacement {
     let facts = Facts::new(model);
     let mut placement = GraphPlacement::new(name);
-    for node in &model.graph().node {
+    // A constant is a weight once a graph is opened.
+    let is_node = |node: &&Node| node.op_type() != "Constant";
+    for node in model.graph().node.iter().filter(is_node) {
         let cost = Cost::of(node, &facts);
         let heavy = HEAVY.contains(&node.op_type());
         let reason = match table.refusal(node, &facts) {

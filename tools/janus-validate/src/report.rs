@@ -120,7 +120,7 @@ impl fmt::Display for Report {
 }
 
 /// Names may be of any length; a longer one breaks its line of the table only.
-const MAX_NAME_WIDTH: usize = 32;
+const MAX_NAME_WIDTH: usize = 48;
 
 /// Widths of the columns that differ from table to table.
 struct Columns {
@@ -237,8 +237,8 @@ mod tests {
             }],
         };
         let expected = [
-            "      tensor                            shape    relative error  at most  largest difference",
-            "FAIL  vq_tokens                         [2, 16]  2 differ        0        3.00e0 at [1, 4]: 120 for 117",
+            "      tensor                                            shape    relative error  at most  largest difference",
+            "FAIL  vq_tokens                                         [2, 16]  2 differ        0        3.00e0 at [1, 4]: 120 for 117",
             "      computed by vq_encoder",
             &format!("      {name}  not checked: there is no formula of this name"),
             "0 of 1 tensors within tolerance",

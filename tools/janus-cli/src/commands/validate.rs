@@ -138,7 +138,11 @@ fn tolerance(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    if let Some(path) = args.model.as_deref().filter(|path| ForeignDir::is_one(path)) {
+    if let Some(path) = args
+        .model
+        .as_deref()
+        .filter(|path| ForeignDir::is_one(path))
+    {
         return foreign::run(path, args, context);
     }
     if args.compare_with.is_some() && args.tolerance.is_some() {
