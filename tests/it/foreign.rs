@@ -39,10 +39,8 @@ const DECODER: [(&str, f64); 2] = [
     ("model: logits of the prompt", 1e-5),
     ("model: logits of the steps after it", 1e-5),
 ];
-const GENAI: [(&str, f64); 4] = [
-    ("model: logits of the prompt", 1e-5),
+const GENAI: [(&str, f64); 2] = [
     ("model: hidden_states of the prompt", 1e-5),
-    ("model: logits of the steps after it", 1e-5),
     ("model: hidden_states of the steps after it", 1e-5),
 ];
 
@@ -437,7 +435,7 @@ fn structure_is_checked_without_a_manifest() {
             "a weight off its boundary",
             Fault::Alignment,
             true,
-            |copy| copy.graph("gen_head.onnx", |graph| set(graph, "offset", "4")),
+            |copy| copy.graph("gen_head.onnx", |graph| nudge(graph)),
         ),
         ("a weight that nothing reads", Fault::Unused, true, |copy| {
             copy.graph("gen_head.onnx", |graph| {
@@ -474,6 +472,17 @@ fn structure_is_checked_without_a_manifest() {
             "{what}: {structure}"
         );
         assert_eq!(structure.passed(), note, "{what}: {structure}");
+    }
+}
+
+/// Lets the last weight that lies apart begin four bytes later, where its file has room.
+fn nudge(graph: &mut Graph) {
+    let mut apart = graph.initializer.iter_mut().rev();
+    let last = apart.find(|it| it.external().is_some()).unwrap();
+    let pairs = last.external_data.iter_mut();
+    for pair in pairs.filter(|pair| pair.key() == "offset") {
+        let offset: u64 = pair.value().parse().unwrap();
+        pair.value = Some((offset + 4).to_string());
     }
 }
 

@@ -3,8 +3,8 @@
     python export.py CHECKPOINT OUT [--strip] [--only split decoder genai]
 
 OUT/split is the division into six graphs that transformers.js opens, and OUT/decoder a language model with ids in and
-scores out, as Optimum has it: both by PyTorch's own exporter. OUT/genai is the language model behind the embeddings,
-written by onnxruntime-genai's model builder. With --strip the weights that the checkpoint has are left out, and what is
+scores out, as Optimum has it: both by PyTorch's own exporter. OUT/genai is the transformer alone, written by
+onnxruntime-genai's model builder. With --strip the weights that the checkpoint has are left out, and what is
 left is small enough to be kept with the tests, which put them back: such an initializer has `checkpoint` for the place
 of its bytes, and in its metadata the name of its `tensor` there, or of several that stand below one another, and whether
 they are `transposed`.
@@ -204,7 +204,11 @@ def split(writer, model):
 
 
 def genai(writer, model, precision):
-    """The language model behind the embeddings, by the model builder of onnxruntime-genai."""
+    """The transformer, by the model builder of onnxruntime-genai.
+
+    Without its head: 0.18.0 takes a projection for it that has as many rows as the vocabulary, which the demo model's
+    MLP has, and joins it to the first layer.
+    """
     with tempfile.TemporaryDirectory() as work:
         llama = LlamaForCausalLM(model.config.text_config)
         llama.model.load_state_dict(model.model.language_model.state_dict())
@@ -214,7 +218,7 @@ def genai(writer, model, precision):
             shutil.copy(pathlib.Path(model.name_or_path) / file, f"{work}/llama")
         command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", f"{work}/llama", "-o", f"{work}/built"]
         command += ["-p", precision, "-e", "cpu", "-c", f"{work}/cache", "--extra_options"]
-        command += ["exclude_embeds=true", "include_hidden_states=true"]
+        command += ["exclude_embeds=true", "exclude_lm_head=true"]
         subprocess.run(command, check=True)
         writer.write(pathlib.Path("genai/model.onnx"), onnx.load(f"{work}/built/model.onnx"))
 
