@@ -57,7 +57,7 @@ pub struct ForeignSummary {
     pub layout: &'static str,
     /// The graphs, by the names of their files, and the precision whose tolerance holds.
     pub graphs: Vec<(String, DType)>,
-    /// Graphs of the layout that are not there.
+    /// Graphs of the layout that are not there, in the precision that was asked for.
     pub missing: Vec<&'static str>,
 }
 
@@ -80,10 +80,16 @@ impl ForeignDir {
     ///
     /// [`Error::UnknownLayout`] where the files are none of a known layout, [`Error::OtherTensors`] where
     /// a graph has other inputs or outputs than the layout says, [`Error::Graph`] where a file is no
-    /// graph.
+    /// graph, [`Error::NoGraphs`] where there are none, or none in the precision.
     pub fn open(path: impl AsRef<Path>, only: Option<DType>) -> Result<Self> {
         let path = path.as_ref();
         let files = graph_files(path)?;
+        if files.is_empty() {
+            return Err(Error::NoGraphs {
+                path: path.to_owned(),
+                what: "no ONNX files".to_owned(),
+            });
+        }
         let fitting = |layout: &&'static Layout| {
             files
                 .iter()
@@ -103,17 +109,17 @@ impl ForeignDir {
                 others.push(stem(&file));
                 continue;
             };
-            let graph = ForeignGraph::read(file, &forms, dtype)?;
-            if only.is_none_or(|only| only == graph.dtype) {
-                graphs.push(graph);
+            let wanted = |dtype| only.is_none_or(|only| only == dtype);
+            // Where the name tells the precision, what is not wanted is not read.
+            if dtype.is_none_or(wanted) {
+                let graph = ForeignGraph::read(file, &forms, dtype)?;
+                graphs.extend(Some(graph).filter(|graph| wanted(graph.dtype)));
             }
         }
         if graphs.is_empty() {
             return Err(Error::NoGraphs {
                 path: path.to_owned(),
-                what: only.map_or("no graphs".to_owned(), |only| {
-                    format!("no graphs in {only}")
-                }),
+                what: only.map_or_else(String::new, |only| format!("no graphs in {only}")),
             });
         }
         let order = |graph: &ForeignGraph| {
@@ -158,7 +164,7 @@ impl ForeignDir {
         lengths.map(|metadata| metadata.len()).sum()
     }
 
-    /// Graphs of the layout that are not there in any precision.
+    /// Graphs of the layout that are not there, in the precision that was asked for.
     fn missing(&self) -> Vec<&'static str> {
         let mut stems: Vec<_> = self.layout.forms.iter().map(|form| form.stem).collect();
         stems.dedup();

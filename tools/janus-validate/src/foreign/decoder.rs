@@ -10,7 +10,7 @@ use ndarray::{Array, Array3, Axis, s};
 
 use super::layout::What;
 use super::reference::{Reference, joined, row};
-use super::session::{Pass, ranked, shape};
+use super::session::{Pass, ranked};
 use crate::error::Result;
 
 /// Positions that two rows have, and how many of the second row's are padding.
@@ -39,10 +39,11 @@ impl Pass<'_> {
         let expected = reference.hidden(&pieces)?;
 
         let mut past = self.empty(1);
-        let mut found = Vec::new();
+        let (mut found, mut all) = (Vec::new(), 0);
         for (given, piece) in given.into_iter().zip(&pieces) {
-            let done = past.first().map_or(0, |layer| shape(layer)[2]);
-            let (new, all) = (piece.positions(), done + piece.positions());
+            let new = piece.positions();
+            let done = all;
+            all += new;
             let mut outputs = self.feed(
                 &[
                     (if by_ids { What::Ids } else { What::Embeds }, given),
@@ -81,7 +82,7 @@ impl Pass<'_> {
         reference: &mut Reference<'_>,
     ) -> Result<()> {
         for what in [What::Hidden, What::Logits] {
-            let Some(name) = self.file.outputs.get(&what).and_then(|names| names.first()) else {
+            let Some(name) = self.output(what) else {
                 continue;
             };
             let expected: Vec<_> = match what {
@@ -119,12 +120,7 @@ impl Pass<'_> {
             reference.hidden(&[whole.clone()])?.remove(0),
             reference.hidden(&[whole.slice(padding..length)])?.remove(0),
         ];
-        let Some(name) = self
-            .file
-            .outputs
-            .get(&What::Hidden)
-            .and_then(|names| names.first())
-        else {
+        let Some(name) = self.output(What::Hidden) else {
             return Ok(());
         };
         let place = |row: usize, at: usize| at as i64 - (row * padding) as i64;

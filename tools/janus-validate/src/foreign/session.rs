@@ -23,7 +23,7 @@ pub(super) struct Pass<'a> {
     pub(super) rows: Vec<Row>,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
     /// Runs the graph once and compares one output.
     pub(super) fn once(
         &mut self,
@@ -33,7 +33,7 @@ impl Pass<'_> {
         expected: &ArrayD<f32>,
     ) -> Result<()> {
         let outputs = self.feed(given, &[])?;
-        let Some(name) = self.file.outputs.get(&what).and_then(|names| names.first()) else {
+        let Some(name) = self.output(what) else {
             return Ok(());
         };
         let found = match outputs.get(name) {
@@ -75,13 +75,6 @@ impl Pass<'_> {
     /// Keys and values before the first position.
     pub(super) fn empty(&self, rows: usize) -> Vec<Output> {
         let names = self.file.inputs.get(&What::Past).into_iter().flatten();
-        let spec = |name: &String| {
-            self.graph
-                .entry()
-                .inputs
-                .iter()
-                .find(|spec| spec.name == *name)
-        };
         let [heads, width] = self.heads;
         let zeros = |spec: &TensorSpec| {
             let extents = spec.shape.iter().zip([rows, heads, 0, width]);
@@ -91,16 +84,26 @@ impl Pass<'_> {
             });
             Output::F32(ArrayD::zeros(extents.collect::<Vec<_>>()))
         };
-        names.filter_map(spec).map(zeros).collect()
+        names
+            .filter_map(|name| self.named(name))
+            .map(zeros)
+            .collect()
     }
 
+    /// An input, if the graph has it.
     pub(super) fn spec(&self, what: What) -> Option<&TensorSpec> {
-        let name = self.file.inputs.get(&what)?.first()?;
-        self.graph
-            .entry()
-            .inputs
-            .iter()
-            .find(|spec| spec.name == *name)
+        self.named(self.file.inputs.get(&what)?.first()?)
+    }
+
+    fn named(&self, name: &str) -> Option<&TensorSpec> {
+        let mut inputs = self.graph.entry().inputs.iter();
+        inputs.find(|spec| spec.name == name)
+    }
+
+    /// Name of an output, if the graph has it.
+    pub(super) fn output(&self, what: What) -> Option<&'a str> {
+        let names = self.file.outputs.get(&what)?;
+        names.first().map(String::as_str)
     }
 
     /// An output of the transformer: of the shape that is expected, or of its last positions.
@@ -166,7 +169,7 @@ pub(super) fn ranked(array: ArrayD<f32>) -> Array3<f32> {
     array.into_dimensionality().unwrap_or_default()
 }
 
-pub(super) fn shape(value: &Output) -> &[usize] {
+fn shape(value: &Output) -> &[usize] {
     match value {
         Output::F32(array) => array.shape(),
         Output::I64(array) => array.shape(),
