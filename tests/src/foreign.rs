@@ -1,7 +1,7 @@
 //! Exports that other programs made of the repository's checkpoints.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use half::f16;
 use janus_onnx::proto::{DataType, StringPair, Tensor};
@@ -34,12 +34,7 @@ pub fn foreign_export(name: &str, folder: &Path, change: &mut dyn FnMut(&str, &m
 }
 
 /// Copies a graph and puts its weights into a file beside it.
-fn fill(
-    from: &Path,
-    to: &PathBuf,
-    checkpoint: &TensorFile,
-    change: &mut dyn FnMut(&str, &mut [f32]),
-) {
+fn fill(from: &Path, to: &Path, checkpoint: &TensorFile, change: &mut dyn FnMut(&str, &mut [f32])) {
     let mut model = janus_onnx::read(from).expect("a graph");
     let file = format!(
         "{}_data",

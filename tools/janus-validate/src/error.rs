@@ -213,7 +213,7 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         #[source]
-        source: janus_runtime::Error,
+        source: Box<janus_runtime::Error>,
     },
     /// A graph of another exporter gives a tensor of another type or shape than the reference.
     #[error("`{}` gives `{tensor}` as {found}; the reference as {expected}", path.display())]

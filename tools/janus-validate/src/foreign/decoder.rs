@@ -117,7 +117,7 @@ impl Pass<'_> {
         let (length, padding) = PADDED;
         let whole = reference.prompt_without_picture()?.slice(0..length);
         let expected = [
-            reference.hidden(&[whole.clone()])?.remove(0),
+            reference.hidden(std::slice::from_ref(&whole))?.remove(0),
             reference.hidden(&[whole.slice(padding..length)])?.remove(0),
         ];
         let Some(name) = self.output(What::Hidden) else {

@@ -159,7 +159,7 @@ impl ForeignGraph {
     pub(super) fn failed(&self, source: janus_runtime::Error) -> Error {
         Error::ForeignGraph {
             path: self.path.clone(),
-            source,
+            source: Box::new(source),
         }
     }
 }
