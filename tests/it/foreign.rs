@@ -435,7 +435,7 @@ fn structure_is_checked_without_a_manifest() {
             "a weight off its boundary",
             Fault::Alignment,
             true,
-            |copy| copy.graph("gen_head.onnx", |graph| nudge(graph)),
+            |copy| copy.graph("gen_head.onnx", nudge),
         ),
         ("a weight that nothing reads", Fault::Unused, true, |copy| {
             copy.graph("gen_head.onnx", |graph| {
