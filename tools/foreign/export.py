@@ -6,8 +6,8 @@ OUT/split is the division into six graphs that transformers.js opens, and OUT/de
 scores out, as Optimum has it: both by PyTorch's own exporter. OUT/genai is the transformer alone, written by
 onnxruntime-genai's model builder. With --strip the weights that the checkpoint has are left out, and what is
 left is small enough to be kept with the tests, which put them back: such an initializer has `checkpoint` for the place
-of its bytes, and in its metadata the name of its `tensor` there, or of several that stand below one another, and whether
-they are `transposed`.
+of its bytes, and in its metadata the name of its `tensor` there, or of several that stand below one another, and
+whether they are `transposed`.
 """
 
 import argparse
@@ -177,9 +177,9 @@ def split(writer, model):
         torch.ones(2, 2, tokens, dtype=torch.bool),
     )
     names = ["input_ids", "pixel_values", "images_seq_mask", "images_emb_mask"]
-    writer.export(
-        folder / "prepare_inputs_embeds.onnx", PrepareInputsEmbeds(model), given, names, ["inputs_embeds"], ({0: d, 1: d},) * 4
-    )
+    axes = ({0: d, 1: d},) * 4
+    path = folder / "prepare_inputs_embeds.onnx"
+    writer.export(path, PrepareInputsEmbeds(model), given, names, ["inputs_embeds"], axes)
     decoder(writer, model, folder / "language_model.onnx", False)
 
     states, rows = torch.randn(2, 7, config.text_config.hidden_size), ({0: d, 1: d},)
@@ -216,8 +216,8 @@ def genai(writer, model, precision):
         llama.save_pretrained(f"{work}/llama")
         for file in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
             shutil.copy(pathlib.Path(model.name_or_path) / file, f"{work}/llama")
-        command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", f"{work}/llama", "-o", f"{work}/built"]
-        command += ["-p", precision, "-e", "cpu", "-c", f"{work}/cache", "--extra_options"]
+        command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", f"{work}/llama"]
+        command += ["-o", f"{work}/built", "-p", precision, "-e", "cpu", "-c", f"{work}/cache", "--extra_options"]
         command += ["exclude_embeds=true", "exclude_lm_head=true"]
         subprocess.run(command, check=True)
         writer.write(pathlib.Path("genai/model.onnx"), onnx.load(f"{work}/built/model.onnx"))
