@@ -54,11 +54,12 @@ class Crowd:
         # Seconds that answers took, and those that were told to come again.
         self.times: list[float] = []
         self.refused: list[float] = []
+        self.spent = 0.0
         self.errors: list[str] = []
         self.crossed: list[int] = []
 
-    def ask(self, clients: int, seconds: float) -> dict:
-        """What clients get that send the next request after each answer."""
+    def ask(self, clients: int, seconds: float) -> None:
+        """Clients that send the next request after each answer."""
         selector = selectors.DefaultSelector()
         begun = time.monotonic()
         for number in range(clients):
@@ -68,10 +69,13 @@ class Crowd:
                 client.place += clients + 1
                 if time.monotonic() < begun + seconds:
                     self.send(client, selector)
-        return self.told(time.monotonic() - begun)
+                else:
+                    client.socket.close()
+        self.spent += time.monotonic() - begun
 
-    def storm(self, rate: float, seconds: float) -> dict:
-        """What clients get that come in Poisson's rhythm, so many a second, whether there is room or not."""
+    def storm(self, rate: float, seconds: float) -> tuple[float, float]:
+        """Clients that come in Poisson's rhythm, so many a second, whether there is room or not: how many
+        came a second, and when the last did."""
         selector = selectors.DefaultSelector()
         begun = due = time.monotonic()
         sent = 0
@@ -86,8 +90,8 @@ class Crowd:
         while selector.get_map():
             for client in self.answered(selector, None):
                 client.socket.close()
-        told = self.told(time.monotonic() - begun)
-        return told | {"offered_per_second": sent / (ended - begun), "ended": ended}
+        self.spent += time.monotonic() - begun
+        return sent / (ended - begun), ended
 
     def send(self, client: Client, selector: selectors.BaseSelector) -> None:
         client.send(self.sent[client.place % len(self.sent)])
@@ -122,11 +126,14 @@ class Crowd:
             if answer(json.loads(body)) != self.expected[place]:
                 self.crossed.append(place)
 
-    def told(self, spent: float) -> dict:
+    def per_second(self) -> float:
+        return len(self.times) / self.spent
+
+    def told(self) -> dict:
         times = sorted(self.times)
         return {
             "requests": len(times),
-            "per_second": round(len(times) / spent, 2),
+            "per_second": round(self.per_second(), 2),
             "median_s": round(statistics.median(times), 3),
             "p99_s": round(times[int(0.99 * (len(times) - 1))], 3),
             "errors": len(self.errors) + len(self.refused),

@@ -19,7 +19,7 @@ import time
 import urllib.parse
 
 from crowd import Crowd
-from load import Client, one_after_the_other, requests
+from load import Client, answers, requests
 
 QUESTION = {"role": "user", "content": "is there a red circle?"}
 
@@ -84,24 +84,25 @@ def overload(arguments) -> None:
     server = Serving(arguments, "--max-requests", str(arguments.places))
     # Four of each, so that the clients need little of the machine beside the server.
     work = [(path, body | {"n": 4}) for path, body in requests(("ask", "draw"), 24, server.url, None)]
-    expected, _ = one_after_the_other(server.url, None, work, 0)
+    expected = answers(server.url, None, work)
     # What it can: as many clients as it has places, each with the next request after its answer.
     with measured(server) as usual:
-        full = Crowd(server.url, None, work, expected).ask(arguments.places, arguments.seconds / 2)
+        full = Crowd(server.url, None, work, expected)
+        full.ask(arguments.places, arguments.seconds / 2)
     alone = statistics.median(timed(server.url) for _ in range(15))
 
     crowd = Crowd(server.url, None, work, expected)
     with measured(server) as memory:
-        told = crowd.storm(10 * full["per_second"], arguments.seconds)
+        offered, ended = crowd.storm(10 * full.per_second(), arguments.seconds)
         while timed(server.url) > 2 * alone:
             pass
-        recovered = time.monotonic() - told["ended"]
-    done, refused, capacity = crowd.times, crowd.refused, full["per_second"]
+        recovered = time.monotonic() - ended
+    done, refused = crowd.times, crowd.refused
     assert not crowd.errors and not crowd.crossed, (crowd.errors[:3], crowd.crossed[:3])
-    row("capacity: requests a second, with as many clients as places", f"{capacity:.1f}")
-    row("offered a second, for so long", f"{told['offered_per_second']:.1f}, {arguments.seconds:.0f} s")
+    row("capacity: requests a second, with as many clients as places", f"{full.per_second():.1f}")
+    row("offered a second, for so long", f"{offered:.1f}, {arguments.seconds:.0f} s")
     row("finished, each as alone; told 429 with `Retry-After`; anything else", f"{len(done)}; {len(refused)}; 0")
-    row("finished a second", f"{told['per_second']:.1f}")
+    row("finished a second", f"{crowd.per_second():.1f}")
     row("time of a 429: median, 99th percentile, most", milliseconds(refused))
     row("time of what is finished: median, 99th percentile, most", milliseconds(done))
     row("most memory at capacity, under overload", f"{max(usual):.0f}, {max(memory):.0f} MiB")
@@ -140,12 +141,12 @@ def stopped(arguments) -> None:
         exits, statuses = [], set()
         for round in range(arguments.rounds):
             server = Serving(arguments, "--drain-seconds", str(drain))
-            work, answers, stop = requests(("ask", "draw"), 24, server.url, None), [], threading.Event()
+            work, got, stop = requests(("ask", "draw"), 24, server.url, None), [], threading.Event()
 
             def ask(i: int) -> None:
                 while not stop.is_set():
                     begun = time.monotonic()
-                    answers.append((begun, send(server.url, *work[i % len(work)])[0]))
+                    got.append((begun, send(server.url, *work[i % len(work)])[0]))
                     i += 7
 
             clients = [threading.Thread(target=ask, args=(i,)) for i in range(64)]
@@ -158,10 +159,10 @@ def stopped(arguments) -> None:
             exits.append(time.monotonic() - asked)
             for client in clients:
                 client.join()
-            finished += sum(status == 200 for _, status in answers)
-            said += sum(status == 503 for _, status in answers)
+            finished += sum(status == 200 for _, status in got)
+            said += sum(status == 503 for _, status in got)
             # What was sent as it stopped may find no server any more; what was sent before may not.
-            lost += sum(status not in (200, 503) for begun, status in answers if begun < asked - 0.1)
+            lost += sum(status not in (200, 503) for begun, status in got if begun < asked - 0.1)
         row(
             f"SIGTERM, `drain_seconds` {drain}, {arguments.rounds} times: finished; told 503; lost",
             f"{finished}; {said}; {lost}",

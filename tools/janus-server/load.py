@@ -8,8 +8,8 @@ same requests get alone.
 where more is asked of them than they can, where they are stopped, and where clients leave or dawdle
 (`faults.py`).
 
-First every request of a list is sent by itself, one after the other, for as long as `--alone` says; then
-all clients send requests of the same list, each waiting for its answer. `--mix` says what they ask for, in
+First every request of a list is sent by itself. Then, in turns, one client sends requests of the list for as
+long as `--alone` says, and all of them at a time, each waiting for its answer. `--mix` says what they ask for, in
 equal shares: `ask` is a question of words, `describe` a caption of a picture that the server drew, `draw` a
 picture. Only Python's own library is used.
 """
@@ -83,16 +83,14 @@ class Client:
         return response.status, json.loads(response.read())
 
 
-def one_after_the_other(url: str, key: str | None, work: list, seconds: float) -> tuple[list, float]:
-    """The answer to each request alone, and how many a second there are."""
-    client, expected, sent = Client(url, key), [None] * len(work), 0
-    begun = time.monotonic()
-    while sent < len(work) or time.monotonic() - begun < seconds:
-        status, response = client.send(*work[sent % len(work)])
+def answers(url: str, key: str | None, work: list) -> list:
+    """What comes of each request alone."""
+    client, expected = Client(url, key), []
+    for request in work:
+        status, response = client.send(*request)
         assert status == 200, (status, response)
-        expected[sent % len(work)] = answer(response)
-        sent += 1
-    return expected, sent / (time.monotonic() - begun)
+        expected.append(answer(response))
+    return expected
 
 
 def main() -> None:
@@ -106,7 +104,8 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=300)
-    parser.add_argument("--alone", type=float, default=30, help="seconds of one after the other")
+    parser.add_argument("--alone", type=float, default=60, help="seconds of one after the other")
+    parser.add_argument("--turns", type=int, default=5, help="that these times are divided into")
     parser.add_argument("--mix", default=",".join(MIX), help="what is asked for, in equal shares")
     parser.add_argument("--kinds", type=int, default=96, help="different requests")
     parser.add_argument("--key")
@@ -115,13 +114,16 @@ def main() -> None:
     if not set(mix) <= set(MIX):
         parser.error(f"--mix takes {', '.join(MIX)}")
     work = requests(mix, arguments.kinds, arguments.url, arguments.key)
-    expected, alone = one_after_the_other(arguments.url, arguments.key, work, arguments.alone)
-    crowd = Crowd(arguments.url, arguments.key, work, expected)
-    result = crowd.ask(arguments.clients, arguments.seconds)
-    result["alone_per_second"] = round(alone, 2)
-    result["times_as_many"] = round(result["per_second"] / alone, 2)
+    expected = answers(arguments.url, arguments.key, work)
+    alone, crowd = (Crowd(arguments.url, arguments.key, work, expected) for _ in range(2))
+    for _ in range(arguments.turns):
+        alone.ask(1, arguments.alone / arguments.turns)
+        crowd.ask(arguments.clients, arguments.seconds / arguments.turns)
+    result = crowd.told()
+    result["alone_per_second"] = round(alone.per_second(), 2)
+    result["times_as_many"] = round(crowd.per_second() / alone.per_second(), 2)
     print(json.dumps(result, indent=1))
-    if result["errors"] or result["other_answers"]:
+    if any(it.errors or it.refused or it.crossed for it in (alone, crowd)):
         raise SystemExit(1)
 
 
