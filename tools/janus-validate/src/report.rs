@@ -28,6 +28,9 @@ pub struct Row {
     pub name: String,
     /// The graphs that it was computed by, in order.
     pub graphs: Vec<GraphKind>,
+    /// Positions of the transformer's cache, in exports of fixed sizes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<usize>,
     /// Extent of each axis.
     pub shape: Vec<usize>,
     /// `‖found − expected‖ / ‖expected‖`, Euclidean norms over all elements.
@@ -40,6 +43,16 @@ pub struct Row {
     pub tolerance: f64,
     /// Whether the relative error is at most the tolerance.
     pub passed: bool,
+}
+
+impl Row {
+    /// Its name, and the transformer's cache where there are several.
+    pub fn label(&self) -> String {
+        match self.cache {
+            Some(positions) => format!("{}, cache of {positions}", self.name),
+            None => self.name.clone(),
+        }
+    }
 }
 
 /// The element that is farthest off.
@@ -114,7 +127,7 @@ impl fmt::Display for Report {
 }
 
 /// Names may be of any length; a longer one breaks its line of the table only.
-const MAX_NAME_WIDTH: usize = 32;
+const MAX_NAME_WIDTH: usize = 42;
 
 /// Widths of the columns that differ from table to table.
 struct Columns {
@@ -124,7 +137,7 @@ struct Columns {
 
 impl Columns {
     fn of(report: &Report) -> Self {
-        let compared = report.rows.iter().map(|row| row.name.len());
+        let compared = report.rows.iter().map(|row| row.label().len());
         let others = report.not_checked.iter().map(|it| it.name.len());
         let shapes = report
             .rows
@@ -155,7 +168,9 @@ impl Columns {
         write!(
             f,
             "{verdict:4}  {:1$}  {shape:2$}  ",
-            row.name, self.name, self.shape
+            row.label(),
+            self.name,
+            self.shape
         )?;
         match row.differing {
             Some(count) => write!(f, "{:<14}  {:<7}  ", format!("{count} differ"), "0")?,
@@ -214,6 +229,7 @@ mod tests {
             rows: vec![Row {
                 name: "vq_tokens".to_owned(),
                 graphs: vec![GraphKind::VqEncoder],
+                cache: None,
                 shape: vec![2, 16],
                 relative_error: 0.5,
                 max_abs: MaxAbs {
@@ -232,8 +248,8 @@ mod tests {
             }],
         };
         let expected = [
-            "      tensor                            shape    relative error  at most  largest difference",
-            "FAIL  vq_tokens                         [2, 16]  2 differ        0        3.00e0 at [1, 4]: 120 for 117",
+            "      tensor                                      shape    relative error  at most  largest difference",
+            "FAIL  vq_tokens                                   [2, 16]  2 differ        0        3.00e0 at [1, 4]: 120 for 117",
             "      computed by vq_encoder",
             &format!("      {name}  not checked: there is no formula of this name"),
             "0 of 1 tensors within tolerance",

@@ -44,6 +44,7 @@ pub fn check_structure(
 ) -> Result<StructureReport> {
     let mut report = StructureReport::default();
     check_files(model, &mut report, progress)?;
+    let mut known = weights::Known::new();
     for (&kind, entry) in &model.manifest().graphs {
         let path = model.path().join(&entry.file);
         let graph = match janus_onnx::read(&path) {
@@ -71,7 +72,7 @@ pub fn check_structure(
         signature::check(&mut check);
         nodes::check(&mut check);
         shapes::check(&mut check);
-        weights::check(&mut check, model.path(), progress)?;
+        weights::check(&mut check, model.path(), &mut known, progress)?;
     }
     Ok(report)
 }

@@ -1,5 +1,6 @@
 //! What would run where.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use janus_runtime::GraphKind;
@@ -117,7 +118,7 @@ impl PlacementReport {
     }
 
     /// Names of the graphs that have heavy nodes which would leave.
-    pub fn failed(&self) -> Vec<&'static str> {
+    pub fn failed(&self) -> Vec<Cow<'static, str>> {
         let failed = self
             .graphs
             .iter()
@@ -131,7 +132,7 @@ impl fmt::Display for PlacementReport {
         writeln!(f, "placement on {}, by the {}", self.provider, self.table)?;
         writeln!(
             f,
-            "      graph             nodes placed  heavy placed  operations leaving  bytes leaving"
+            "      graph               nodes placed  heavy placed  operations leaving  bytes leaving"
         )?;
         for graph in &self.graphs {
             writeln!(f, "{graph}")?;
@@ -152,7 +153,7 @@ impl fmt::Display for GraphPlacement {
         };
         write!(
             f,
-            "{verdict:4}  {:16}  {:>12}  {:>12}  {:>16.1} %  {:>11.1} %",
+            "{verdict:4}  {:18}  {:>12}  {:>12}  {:>16.1} %  {:>11.1} %",
             self.graph.name(),
             format!("{} of {}", self.placed, self.nodes),
             format!("{} of {}", self.heavy_placed, self.heavy),

@@ -21,6 +21,10 @@ const WORTH: u64 = 1 << 10;
 /// Bytes that are read at a time.
 const CHUNK: usize = 1 << 20;
 
+/// The CRC-32 of each weight that was read, by its file, offset and length: graphs that share a file
+/// have it read once.
+pub(super) type Known = BTreeMap<(PathBuf, u64, u64), u32>;
+
 /// Where the bytes of a weight lie.
 struct Placed<'a> {
     tensor: &'a Tensor,
@@ -31,6 +35,7 @@ struct Placed<'a> {
 pub(super) fn check(
     check: &mut Check<'_>,
     folder: &Path,
+    known: &mut Known,
     progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<()> {
     let graph = check.model.graph();
@@ -64,7 +69,7 @@ pub(super) fn check(
     }
     overlaps(check, &mut placed);
     match path {
-        Some(path) => contents(check, &path, &placed, progress),
+        Some(path) => contents(check, &path, &placed, known, progress),
         None => Ok(()),
     }
 }
@@ -141,6 +146,7 @@ fn contents(
     check: &mut Check<'_>,
     path: &Path,
     placed: &[Placed<'_>],
+    read: &mut Known,
     progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<()> {
     let failed = |source| Error::ReadFile {
@@ -151,7 +157,16 @@ fn contents(
     let mut known: BTreeMap<(u32, u64), &Placed<'_>> = BTreeMap::new();
     for it in placed {
         let name = it.tensor.name();
-        let crc = checksum(&mut file, it).map_err(failed)?;
+        let place = (path.to_owned(), it.offset, it.bytes);
+        let crc = match read.get(&place) {
+            Some(crc) => *crc,
+            None => {
+                let crc = checksum(&mut file, it).map_err(failed)?;
+                read.insert(place, crc);
+                tell(progress, it.bytes)?;
+                crc
+            }
+        };
         if let Some(expected) = it.tensor.metadata(CRC32) {
             check.report.checksums += 1;
             if expected != format!("{crc:08x}") {
@@ -169,7 +184,6 @@ fn contents(
             let message = format!("has the same bytes as `{}`", of_type.tensor.name());
             check.found(Fault::Duplicate, name, message);
         }
-        tell(progress, it.bytes)?;
     }
     Ok(())
 }

@@ -5,7 +5,9 @@ use std::fs;
 
 use janus_runtime::manifest::DType;
 use janus_runtime::{ModelDir, library_info};
-use janus_validate::{BisectReport, PlacementReport, PrecisionReport, Report, StructureReport};
+use janus_validate::{
+    BisectReport, PlacementReport, PrecisionReport, Report, Row, StructureReport,
+};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -85,7 +87,7 @@ impl Verdict {
         }
         if let Some(report) = &self.golden {
             let beyond = report.rows.iter().filter(|row| !row.passed);
-            let names: Vec<_> = beyond.map(|row| row.name.as_str()).collect();
+            let names: Vec<_> = beyond.map(Row::label).collect();
             expect_none("beyond tolerance", &names)?;
         }
         if let Some(report) = &self.precision {
