@@ -1,6 +1,7 @@
 //! A graph of an exported model, ready to run.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use half::{bf16, f16};
 use ort::session::{Session, SessionInputValue, SessionOutputs};
@@ -11,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{Dim, ElementType, GraphEntry, TensorSpec};
 use crate::placement::Placement;
 use crate::provider::ExecutionProvider;
+use crate::session::{self, SessionOptions};
 use crate::tensor::{Input, Output, Outputs};
 
 /// A graph whose inputs and outputs matched the manifest when it was opened.
@@ -54,6 +56,28 @@ impl Graph {
             placement,
             session,
         })
+    }
+
+    /// Opens a graph that another exporter wrote: it has the inputs and outputs that its file says, and
+    /// no manifest. Errors call it by `role`, the graph of an export that does the same.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OpenGraph`] where ONNX Runtime cannot open it, [`Error::Signature`] where an input or
+    /// output is no tensor of a type that is known here, and as [`ModelDir::graph`](crate::ModelDir::graph).
+    pub fn of_file(path: &Path, role: GraphKind, options: &SessionOptions) -> Result<Self> {
+        let unknown = GraphEntry::default();
+        let (session, placement) = session::open(path, (role, &unknown), options)?;
+        let specs = |outlets: &[ort::value::Outlet]| -> Result<Vec<_>> {
+            outlets.iter().map(|it| spec(role, it)).collect()
+        };
+        let entry = GraphEntry {
+            file: path.display().to_string(),
+            data: None,
+            inputs: specs(session.inputs())?,
+            outputs: specs(session.outputs())?,
+        };
+        Self::new(role, entry, options.provider, session, placement)
     }
 
     /// Which nodes run where, as ONNX Runtime recorded it.
@@ -188,6 +212,9 @@ fn borrow<'a>(input: &'a Input<'_>, dtype: ElementType) -> ort::Result<SessionIn
         Input::F32(array) if dtype == ElementType::Bf16 => {
             Tensor::from_array(array.mapv(bf16::from_f32))?.into()
         }
+        Input::I64(array) if dtype == ElementType::Bool => {
+            Tensor::from_array(array.mapv(|value| value != 0))?.into()
+        }
         Input::F32(array) => TensorRef::from_array_view(array.view())?.into(),
         Input::I64(array) => TensorRef::from_array_view(array.view())?.into(),
         Input::I32(array) => TensorRef::from_array_view(array.view())?.into(),
@@ -219,6 +246,37 @@ fn to_host(value: &DynValue) -> ort::Result<Output> {
             Output::F32(value.try_extract_array::<bf16>()?.mapv(bf16::to_f32))
         }
         _ => Output::F32(value.try_extract_array()?.to_owned()),
+    })
+}
+
+/// An input or output, as a session says it.
+fn spec(graph: GraphKind, outlet: &ort::value::Outlet) -> Result<TensorSpec> {
+    let unknown = || Error::Signature {
+        graph,
+        tensor: outlet.name().to_owned(),
+        expected: "a tensor of f32, f16, bf16, i64, i32 or bool".to_owned(),
+        found: outlet.dtype().to_string(),
+    };
+    let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
+        return Err(unknown());
+    };
+    let dtype = match ty {
+        TensorElementType::Float32 => ElementType::F32,
+        TensorElementType::Float16 => ElementType::F16,
+        TensorElementType::Bfloat16 => ElementType::Bf16,
+        TensorElementType::Int64 => ElementType::I64,
+        TensorElementType::Int32 => ElementType::I32,
+        TensorElementType::Bool => ElementType::Bool,
+        _ => return Err(unknown()),
+    };
+    let extents = shape.iter();
+    let extents = extents.map(|&extent| usize::try_from(extent).map(Dim::Fixed));
+    Ok(TensorSpec {
+        name: outlet.name().to_owned(),
+        dtype,
+        shape: extents
+            .map(|extent| extent.unwrap_or_else(|_| Dim::Named("?".to_owned())))
+            .collect(),
     })
 }
 
@@ -272,6 +330,7 @@ fn same(spec: &TensorSpec, found: &ValueType) -> bool {
         ElementType::Bf16 => TensorElementType::Bfloat16,
         ElementType::I64 => TensorElementType::Int64,
         ElementType::I32 => TensorElementType::Int32,
+        ElementType::Bool => TensorElementType::Bool,
     };
     *ty == dtype
         && shape.len() == spec.shape.len()

@@ -400,6 +400,8 @@ pub enum ElementType {
     I64,
     /// 32-bit integer.
     I32,
+    /// True or false: an input of graphs that other exporters wrote.
+    Bool,
 }
 
 impl fmt::Display for ElementType {
@@ -410,6 +412,7 @@ impl fmt::Display for ElementType {
             Self::Bf16 => "bf16",
             Self::I64 => "i64",
             Self::I32 => "i32",
+            Self::Bool => "bool",
         })
     }
 }

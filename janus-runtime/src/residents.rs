@@ -198,7 +198,7 @@ impl Floats {
             ElementType::F32 => Self::F32(zeros(shape, provider)?),
             ElementType::F16 => Self::F16(zeros(shape, provider)?),
             ElementType::Bf16 => Self::Bf16(zeros(shape, provider)?),
-            ElementType::I64 | ElementType::I32 => {
+            ElementType::I64 | ElementType::I32 | ElementType::Bool => {
                 return Err(ort::Error::new(format!("{dtype} is not a type of floats")));
             }
         })

@@ -59,11 +59,13 @@ impl Input<'_> {
         }
     }
 
-    /// Whether type and shape are what `spec` asks for; floats are narrowed to 16 bits where it does.
+    /// Whether type and shape are what `spec` asks for; floats are narrowed to 16 bits where it does, and
+    /// integers are true or false.
     pub(crate) fn fits(&self, spec: &TensorSpec) -> bool {
         let shape = self.shape();
         let dtype = match spec.dtype {
             ElementType::F16 | ElementType::Bf16 => ElementType::F32,
+            ElementType::Bool => ElementType::I64,
             dtype => dtype,
         };
         self.dtype() == dtype

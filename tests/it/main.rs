@@ -5,6 +5,7 @@ mod company;
 mod contract;
 mod demo;
 mod flow;
+mod foreign;
 mod llm;
 mod near;
 mod pipeline;

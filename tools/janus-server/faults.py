@@ -9,7 +9,6 @@ import atexit
 import contextlib
 import json
 import pathlib
-import random
 import re
 import signal
 import socket
@@ -19,7 +18,8 @@ import threading
 import time
 import urllib.parse
 
-from load import Client, answer, one_after_the_other, requests
+from crowd import Crowd
+from load import Client, one_after_the_other, requests
 
 QUESTION = {"role": "user", "content": "is there a red circle?"}
 
@@ -83,64 +83,29 @@ def overload(arguments) -> None:
     """Ten times the capacity, whether there is room or not, in Poisson's rhythm."""
     server = Serving(arguments, "--max-requests", str(arguments.places))
     # Four of each, so that the clients need little of the machine beside the server.
-    work = [(path, body | {"n": 4}) for path, body in requests(24)]
+    work = [(path, body | {"n": 4}) for path, body in requests(("ask", "draw"), 24, server.url, None)]
     expected, _ = one_after_the_other(server.url, None, work, 0)
-    done, told, wrong = [], [], []
-
-    def ask(i: int) -> None:
-        begun = time.monotonic()
-        status, headers, response = send(server.url, *work[i % len(work)])
-        spent = time.monotonic() - begun
-        if status == 200 and answer(response) == expected[i % len(work)]:
-            done.append(spent)
-        elif status == 429 and int(headers.get("retry-after", 0)) >= 1:
-            told.append(spent)
-        else:
-            wrong.append((status, response))
-
     # What it can: as many clients as it has places, each with the next request after its answer.
-    begun = time.monotonic()
-
-    def closed_loop(i: int) -> None:
-        while time.monotonic() < begun + arguments.seconds / 2:
-            ask(i)
-            i += 1
-
     with measured(server) as usual:
-        crowd = [threading.Thread(target=closed_loop, args=(i,)) for i in range(arguments.places)]
-        for client in crowd:
-            client.start()
-        for client in crowd:
-            client.join()
-    capacity = len(done) / (time.monotonic() - begun)
+        full = Crowd(server.url, None, work, expected).ask(arguments.places, arguments.seconds / 2)
     alone = statistics.median(timed(server.url) for _ in range(15))
-    done.clear()
-    told.clear()
 
+    crowd = Crowd(server.url, None, work, expected)
     with measured(server) as memory:
-        clients, begun = [], time.monotonic()
-        due = begun
-        while due < begun + arguments.seconds:
-            time.sleep(max(0.0, due - time.monotonic()))
-            clients.append(threading.Thread(target=ask, args=(len(clients),)))
-            clients[-1].start()
-            due += random.expovariate(10 * capacity)
-        ended = time.monotonic()
+        told = crowd.storm(10 * full["per_second"], arguments.seconds)
         while timed(server.url) > 2 * alone:
             pass
-        recovered = time.monotonic() - ended
-        for client in clients:
-            client.join()
-    spent = time.monotonic() - begun
-    assert not wrong, wrong[:3]
+        recovered = time.monotonic() - told["ended"]
+    done, refused, capacity = crowd.times, crowd.refused, full["per_second"]
+    assert not crowd.errors and not crowd.crossed, (crowd.errors[:3], crowd.crossed[:3])
     row("capacity: requests a second, with as many clients as places", f"{capacity:.1f}")
-    row("offered a second, for so long", f"{len(clients) / (ended - begun):.1f}, {ended - begun:.0f} s")
-    row("finished, each as alone; told 429 with `Retry-After`; anything else", f"{len(done)}; {len(told)}; 0")
-    row("finished a second", f"{len(done) / spent:.1f}")
-    row("time of a 429: median, 99th percentile, most", milliseconds(told))
+    row("offered a second, for so long", f"{told['offered_per_second']:.1f}, {arguments.seconds:.0f} s")
+    row("finished, each as alone; told 429 with `Retry-After`; anything else", f"{len(done)}; {len(refused)}; 0")
+    row("finished a second", f"{told['per_second']:.1f}")
+    row("time of a 429: median, 99th percentile, most", milliseconds(refused))
     row("time of what is finished: median, 99th percentile, most", milliseconds(done))
     row("most memory at capacity, under overload", f"{max(usual):.0f}, {max(memory):.0f} MiB")
-    row("until a question takes at most twice its idle time again", f"{recovered:.1f} s")
+    row("from its end until a question takes at most twice its idle time again", f"{recovered:.1f} s")
     assert server.end() == 0
 
 
@@ -175,7 +140,7 @@ def stopped(arguments) -> None:
         exits, statuses = [], set()
         for round in range(arguments.rounds):
             server = Serving(arguments, "--drain-seconds", str(drain))
-            work, answers, stop = requests(24), [], threading.Event()
+            work, answers, stop = requests(("ask", "draw"), 24, server.url, None), [], threading.Event()
 
             def ask(i: int) -> None:
                 while not stop.is_set():
@@ -229,7 +194,7 @@ def left(arguments) -> None:
         times.append(time.monotonic() - begun)
         steps.append(server.metric("janus_step_seconds_count") - step)
     row(
-        f"{len(steps)} clients leave in the middle of 32 answers: steps until their rows are free, median and most",
+        f"{len(steps)} clients leave in the middle of 32 answers: steps until rows are free, median and most",
         f"{statistics.median(steps):.0f}, {max(steps):.0f}",
     )
     row("the same in time: median, 99th percentile, most", milliseconds(times))

@@ -9,31 +9,52 @@ where more is asked of them than they can, where they are stopped, and where cli
 (`faults.py`).
 
 First every request of a list is sent by itself, one after the other, for as long as `--alone` says; then
-all clients send requests of the same list, each waiting for its answer. Only Python's own library is used.
+all clients send requests of the same list, each waiting for its answer. `--mix` says what they ask for, in
+equal shares: `ask` is a question of words, `describe` a caption of a picture that the server drew, `draw` a
+picture. Only Python's own library is used.
 """
 
 import argparse
 import http.client
 import json
-import statistics
 import sys
-import threading
 import time
 import urllib.parse
 
 
-def requests(kinds: int) -> list[tuple[str, dict]]:
-    """Questions and drawings in equal numbers, all different."""
+MIX = ("ask", "describe", "draw")
+PICTURES = 12
+
+
+def requests(mix: tuple[str, ...], count: int, url: str, key: str | None) -> list[tuple[str, dict]]:
+    """What is asked for, each a little different."""
+    client = Client(url, key)
+    pictures = [drawn(client, i) for i in range(PICTURES)] if "describe" in mix else []
     made = []
-    for i in range(kinds):
-        colour, shape = ("red", "blue")[i % 2], ("circle", "square")[i // 2 % 2]
-        if i % 4 < 2:
-            content = f"is there a {colour} {shape}?"
-            body = {"messages": [{"role": "user", "content": content}], "temperature": 1.0}
-            made.append(("/v1/chat/completions", body | {"seed": i, "max_tokens": 48}))
-        else:
-            made.append(("/v1/images/generations", {"prompt": f"a {colour} {shape}", "seed": i}))
+    for i in range(count):
+        what = mix[i % len(mix)]
+        if what == "draw":
+            made.append(("/v1/images/generations", {"prompt": f"a {thing(i)}", "seed": i}))
+            continue
+        content = f"is there a {thing(i)}?"
+        if what == "describe":
+            picture = {"type": "image_url", "image_url": {"url": pictures[i % PICTURES]}}
+            content = [picture, {"type": "text", "text": "describe the picture."}]
+        message = {"role": "user", "content": content}
+        body = {"messages": [message], "temperature": 1.0, "seed": i, "max_tokens": 48}
+        made.append(("/v1/chat/completions", body))
     return made
+
+
+def thing(i: int) -> str:
+    return f"{('red', 'blue')[i // 2 % 2]} {('circle', 'square')[i // 4 % 2]}"
+
+
+def drawn(client: "Client", seed: int) -> str:
+    prompt = f"a {thing(seed)} and a green diamond"
+    status, response = client.send("/v1/images/generations", {"prompt": prompt, "seed": seed})
+    assert status == 200, (status, response)
+    return "data:image/png;base64," + response["data"][0]["b64_json"]
 
 
 def answer(response: dict) -> object:
@@ -74,62 +95,29 @@ def one_after_the_other(url: str, key: str | None, work: list, seconds: float) -
     return expected, sent / (time.monotonic() - begun)
 
 
-def together(arguments, work: list, expected: list) -> dict:
-    """What many clients get at a time."""
-    times, errors, crossed = [], [], []
-    end = time.monotonic() + arguments.seconds
-
-    def run(number: int) -> None:
-        client, i = Client(arguments.url, arguments.key), number
-        while time.monotonic() < end:
-            begun = time.monotonic()
-            try:
-                status, response = client.send(*work[i % len(work)])
-            except Exception as problem:  # a lost answer, whatever the reason
-                errors.append(repr(problem))
-                return
-            times.append(time.monotonic() - begun)
-            if status != 200:
-                errors.append(f"status {status}: {response}")
-            elif answer(response) != expected[i % len(work)]:
-                crossed.append(i % len(work))
-            i += arguments.clients + 1
-
-    clients = [threading.Thread(target=run, args=(i,)) for i in range(arguments.clients)]
-    begun = time.monotonic()
-    for client in clients:
-        client.start()
-    for client in clients:
-        client.join()
-    spent = time.monotonic() - begun
-    times.sort()
-    return {
-        "requests": len(times),
-        "per_second": round(len(times) / spent, 2),
-        "median_s": round(statistics.median(times), 3),
-        "p99_s": round(times[int(0.99 * (len(times) - 1))], 3),
-        "errors": len(errors),
-        "other_answers": len(crossed),
-        "first_errors": errors[:3],
-    }
-
-
 def main() -> None:
     if sys.argv[1:2] == ["faults"]:
         import faults
 
         return faults.main(sys.argv[2:])
+    from crowd import Crowd
+
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("url")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--alone", type=float, default=30, help="seconds of one after the other")
+    parser.add_argument("--mix", default=",".join(MIX), help="what is asked for, in equal shares")
     parser.add_argument("--kinds", type=int, default=96, help="different requests")
     parser.add_argument("--key")
     arguments = parser.parse_args()
-    work = requests(arguments.kinds)
+    mix = tuple(arguments.mix.split(","))
+    if not set(mix) <= set(MIX):
+        parser.error(f"--mix takes {', '.join(MIX)}")
+    work = requests(mix, arguments.kinds, arguments.url, arguments.key)
     expected, alone = one_after_the_other(arguments.url, arguments.key, work, arguments.alone)
-    result = together(arguments, work, expected)
+    crowd = Crowd(arguments.url, arguments.key, work, expected)
+    result = crowd.ask(arguments.clients, arguments.seconds)
     result["alone_per_second"] = round(alone, 2)
     result["times_as_many"] = round(result["per_second"] / alone, 2)
     print(json.dumps(result, indent=1))

@@ -143,6 +143,32 @@ pub(crate) fn conv2d_with<'g>(
     Ok(x.conv2d(weight.cast(x.dtype()), bias, conv))
 }
 
+/// A convolution of 3 × 3 that keeps height and width, of `x` with every pixel repeated in a block of
+/// 2 × 2.
+///
+/// A kernel sees two different pixels a side there, in one of four ways: four convolutions of 2 × 2 over
+/// `x` itself, whose pixels are interleaved, do the same with 4/9 of the products.
+pub(crate) fn upsampled_conv2d<'g>(m: &Module<'_>, x: Value<'g>) -> Result<Value<'g>> {
+    let _scope = x.graph().enter(m);
+    let (out, channels) = (m.extent("weight", 0)?, x.extent(1));
+    let dtype = m.recipe().float(m.path())?;
+    let bias = m.weight("bias", &[out])?;
+    let bias = bias.store(x.graph(), format!("{m}.bias"), x.dtype(), &[out]);
+    let mut phases = Vec::new();
+    for [row, column] in [[0, 0], [0, 1], [1, 0], [1, 1]] {
+        let weight = m.weight("weight", &[out, channels, 3, 3])?;
+        let name = format!("{m}.weight.{row}{column}");
+        let weight = weight.store_phase(x.graph(), name, dtype, [row, column]);
+        let conv = Conv {
+            kernel: 2,
+            stride: 1,
+            pads: [1 - row, 1 - column, row, column],
+        };
+        phases.push(x.conv2d(weight.cast(x.dtype()), bias, conv));
+    }
+    Ok(phases[0].followed_by_all(&phases[1..], 1).interleave(2))
+}
+
 /// A convolution of each channel by itself that keeps height and width.
 pub(crate) fn depthwise_conv2d<'g>(
     m: &Module<'_>,

@@ -33,6 +33,8 @@ use crate::proto::{DataLocation, DataType, Extent, Graph, Model, StringPair, Ten
 
 /// No graph without its weights is larger, in bytes.
 pub const MAX_GRAPH_BYTES: u64 = 64 << 20;
+/// No file of the format is larger, in bytes: weights that do not fit lie in files of their own.
+pub const MAX_FILE_BYTES: u64 = 2 << 30;
 /// Key, among the metadata of a weight, of the CRC-32 of its bytes: eight hexadecimal digits.
 pub const CRC32: &str = "crc32";
 
@@ -53,10 +55,12 @@ pub enum Error {
         source: io::Error,
     },
     /// The file is larger than any graph.
-    #[error("`{}` is larger than {MAX_GRAPH_BYTES} bytes", path.display())]
+    #[error("`{}` is larger than {limit} bytes", path.display())]
     FileTooLarge {
         /// The file.
         path: PathBuf,
+        /// The most that it may have.
+        limit: u64,
     },
     /// The file is not an ONNX graph.
     #[error("`{}` is not an ONNX graph", path.display())]
@@ -74,19 +78,30 @@ pub fn read(path: &Path) -> Result<Model> {
     parse(&read_bytes(path)?, path)
 }
 
+/// Reads a graph's file that may have the weights in it, as other exporters write it:
+/// [`MAX_FILE_BYTES`] at most, which are in memory twice for a while.
+pub fn read_with_weights(path: &Path) -> Result<Model> {
+    parse(&read_bounded(path, MAX_FILE_BYTES)?, path)
+}
+
 /// Reads the bytes of a graph's file, [`MAX_GRAPH_BYTES`] at most.
 pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    read_bounded(path, MAX_GRAPH_BYTES)
+}
+
+fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(MAX_GRAPH_BYTES + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
         .map_err(|source| Error::ReadFile {
             path: path.to_owned(),
             source,
         })?;
-    match bytes.len() as u64 <= MAX_GRAPH_BYTES {
+    match bytes.len() as u64 <= limit {
         true => Ok(bytes),
         false => Err(Error::FileTooLarge {
             path: path.to_owned(),
+            limit,
         }),
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn compare(
     let tolerance = if exact { 0.0 } else { tolerance };
     Ok(Row {
         name: name.to_owned(),
-        graphs: graphs.to_vec(),
+        graphs: graphs.iter().map(GraphKind::to_string).collect(),
         cache,
         shape: shape.to_vec(),
         relative_error,
@@ -51,6 +51,41 @@ pub(crate) fn compare(
             relative_error <= tolerance
         },
     })
+}
+
+/// Compares two tensors of one shape by pieces of `width` elements, a position each: the relative error
+/// is the largest of any.
+pub(crate) fn compare_rows(
+    name: String,
+    graph: &str,
+    found: &ArrayD<f32>,
+    expected: &ArrayD<f32>,
+    width: usize,
+    tolerance: f64,
+) -> Row {
+    let pieces = |array: &ArrayD<f32>| -> Vec<ArrayD<f32>> {
+        let elements: Vec<_> = array.iter().copied().collect();
+        let pieces = elements.chunks(width.max(1));
+        pieces
+            .map(|it| ArrayD::from_shape_vec(vec![it.len()], it.to_vec()).unwrap_or_default())
+            .collect()
+    };
+    let (found_pieces, expected_pieces) = (pieces(found), pieces(expected));
+    let errors = found_pieces.iter().zip(&expected_pieces);
+    let errors = errors.map(|(a, b)| difference(a, b, f64::from).relative_error);
+    // What is not a number orders above everything.
+    let relative_error = errors.map(f64::abs).max_by(f64::total_cmp).unwrap_or(0.0);
+    Row {
+        name,
+        graphs: vec![graph.to_owned()],
+        cache: None,
+        shape: found.shape().to_vec(),
+        relative_error,
+        max_abs: difference(found, expected, f64::from).max_abs,
+        differing: None,
+        tolerance,
+        passed: relative_error <= tolerance,
+    }
 }
 
 /// How far one tensor is from another.

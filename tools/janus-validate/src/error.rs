@@ -175,6 +175,58 @@ pub enum Error {
         /// Which part of the manifests.
         field: &'static str,
     },
+    /// The graphs of a directory are none of a known layout.
+    #[error(
+        "`{}` has graphs of no known layout: {found}; known are {known}",
+        path.display()
+    )]
+    UnknownLayout {
+        /// The directory.
+        path: PathBuf,
+        /// Its graphs with their inputs and outputs.
+        found: String,
+        /// The layouts with the names of their files.
+        known: String,
+    },
+    /// A graph of another exporter has other inputs or outputs than its name promises.
+    #[error("`{}` has {found}; expected {expected}", path.display())]
+    OtherTensors {
+        /// The graph's file.
+        path: PathBuf,
+        /// Its inputs and outputs.
+        found: String,
+        /// Those that the layout has.
+        expected: String,
+    },
+    /// There is no graph to look at.
+    #[error("`{}` has {what}", path.display())]
+    NoGraphs {
+        /// The directory.
+        path: PathBuf,
+        /// What is missing.
+        what: String,
+    },
+    /// A graph of another exporter could not be opened or run.
+    #[error("`{}` does not run", path.display())]
+    ForeignGraph {
+        /// The graph's file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<janus_runtime::Error>,
+    },
+    /// A graph of another exporter gives a tensor of another type or shape than the reference.
+    #[error("`{}` gives `{tensor}` as {found}; the reference as {expected}", path.display())]
+    OtherOutput {
+        /// The graph's file.
+        path: PathBuf,
+        /// The output.
+        tensor: String,
+        /// Its type and shape.
+        found: String,
+        /// What it should be.
+        expected: String,
+    },
     /// Nothing is known of a provider's kernels.
     #[error(
         "there is no table of the kernels of {provider}: what it runs is known when it opens a graph"

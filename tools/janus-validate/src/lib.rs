@@ -81,11 +81,45 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Graphs of other exporters
+//!
+//! [`ForeignDir`] maps the names of graphs that other exporters wrote of Janus and Janus-Pro;
+//! [`check_foreign_structure`], [`check_foreign_placement`] and [`compare_foreign`] do with them what is
+//! done with exports. docs/export-format.md has the layouts.
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//!
+//! use janus_runtime::{ModelDir, SessionOptions};
+//! use janus_validate::{ForeignDir, compare_foreign};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # janus_tests::load_library();
+//! # let reference = janus_tests::tiny_model("transformers", janus_runtime::manifest::DType::Fp32);
+//! # let folder = tempfile::tempdir()?;
+//! # janus_tests::foreign_export("split/onnx", folder.path(), &mut |_, _| {});
+//! # let path = folder.path();
+//! let foreign = ForeignDir::open(path, None)?;
+//! println!("{}", foreign.summary());
+//! let report = compare_foreign(
+//!     &foreign,
+//!     &ModelDir::open(reference)?,
+//!     [&SessionOptions::default(); 2],
+//!     None,
+//!     &mut |_| ControlFlow::Continue(()),
+//! )?;
+//! println!("{report}");
+//! assert!(report.passed());
+//! # Ok(())
+//! # }
+//! ```
 
 mod bisect;
 mod compare;
 mod error;
 mod flow;
+mod foreign;
 mod formula;
 mod golden;
 mod placement;
@@ -98,6 +132,9 @@ mod tensor_file;
 
 pub use bisect::{BisectReport, BisectRow, Departure, WeightDifference, bisect};
 pub use error::{Error, Result};
+pub use foreign::{
+    ForeignDir, ForeignSummary, check_foreign_placement, check_foreign_structure, compare_foreign,
+};
 pub use golden::{default_tolerance, validate};
 pub use placement::{GraphPlacement, Leaving, PlacementReport, check_placement};
 pub use precision::{

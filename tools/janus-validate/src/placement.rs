@@ -8,7 +8,7 @@ mod table;
 use std::collections::BTreeMap;
 
 use janus_onnx::proto::{DataType, Model, Node};
-use janus_runtime::{ExecutionProvider, GraphKind, ModelDir};
+use janus_runtime::{ExecutionProvider, ModelDir};
 
 pub use report::{GraphPlacement, Leaving, PlacementReport};
 
@@ -17,7 +17,7 @@ use cost::Cost;
 use table::Table;
 
 /// Operators that do the work: matrices, convolutions, attention.
-const HEAVY: [&str; 12] = [
+const HEAVY: [&str; 14] = [
     "MatMul",
     "FusedMatMul",
     "DynamicQuantizeMatMul",
@@ -26,8 +26,10 @@ const HEAVY: [&str; 12] = [
     "MatMulInteger",
     "Gemm",
     "Conv",
+    "ConvInteger",
     "FusedConv",
     "NhwcConv",
+    "Attention",
     "GroupQueryAttention",
     "MultiHeadAttention",
 ];
@@ -44,28 +46,42 @@ const HEAVY: [&str; 12] = [
 /// [`Error::NoKernelTable`](crate::Error::NoKernelTable) where nothing is known of a provider's
 /// kernels, [`Error::Graph`](crate::Error::Graph) where a graph cannot be read.
 pub fn check_placement(model: &ModelDir, provider: ExecutionProvider) -> Result<PlacementReport> {
-    let table = Table::of(provider)?;
     let graphs = model.manifest().graphs.iter();
-    let graphs = graphs.map(|(&kind, entry)| -> Result<_> {
+    let graphs = graphs.map(|(kind, entry)| -> Result<_> {
         let graph = janus_onnx::read(&model.path().join(&entry.file))?;
-        Ok(place(kind, &graph, provider, &table))
+        Ok((kind.to_string(), graph))
+    });
+    place_all(graphs, provider)
+}
+
+/// Looks the nodes of graphs up, one graph in memory at a time.
+pub(crate) fn place_all(
+    graphs: impl Iterator<Item = Result<(String, Model)>>,
+    provider: ExecutionProvider,
+) -> Result<PlacementReport> {
+    let table = Table::of(provider)?;
+    let placed = graphs.map(|graph| -> Result<_> {
+        let (name, model) = graph?;
+        Ok(place(name, &model, provider, &table))
     });
     Ok(PlacementReport {
         provider: provider.to_string(),
         table: table.source.to_owned(),
-        graphs: graphs.collect::<Result<_>>()?,
+        graphs: placed.collect::<Result<_>>()?,
     })
 }
 
 fn place(
-    kind: GraphKind,
+    name: String,
     model: &Model,
     provider: ExecutionProvider,
     table: &Table,
 ) -> GraphPlacement {
     let facts = Facts::new(model);
-    let mut placement = GraphPlacement::new(kind);
-    for node in &model.graph().node {
+    let mut placement = GraphPlacement::new(name);
+    // A constant is a weight once a graph is opened.
+    let is_node = |node: &&Node| node.op_type() != "Constant";
+    for node in model.graph().node.iter().filter(is_node) {
         let cost = Cost::of(node, &facts);
         let heavy = HEAVY.contains(&node.op_type());
         let reason = match table.refusal(node, &facts) {

@@ -163,7 +163,7 @@ fn normal(shape: &[usize]) -> ArrayD<f32> {
 }
 
 /// Numbers below `limit`, neither in order nor equal.
-fn spread(shape: &[usize], limit: usize) -> ArrayD<i64> {
+pub(crate) fn spread(shape: &[usize], limit: usize) -> ArrayD<i64> {
     const STRIDE: usize = 2_654_435_761;
     let count: usize = shape.iter().product();
     let limit = limit.max(1);

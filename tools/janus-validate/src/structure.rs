@@ -8,12 +8,14 @@ mod weights;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use janus_onnx::proto::Model;
 use janus_runtime::manifest::GraphEntry;
 use janus_runtime::{GraphKind, ModelDir};
 
 pub use report::{Fault, Finding, StructureReport};
+pub(crate) use signature::described;
 
 use crate::error::{Error, Result};
 
@@ -45,7 +47,7 @@ pub fn check_structure(
     let mut report = StructureReport::default();
     check_files(model, &mut report, progress)?;
     let mut known = weights::Known::new();
-    for (&kind, entry) in &model.manifest().graphs {
+    for (kind, entry) in &model.manifest().graphs {
         let path = model.path().join(&entry.file);
         let graph = match janus_onnx::read(&path) {
             Ok(graph) => graph,
@@ -53,46 +55,98 @@ pub fn check_structure(
                 return Err(Error::ReadFile { path, source });
             }
             Err(error) => {
-                report.add(Finding::new(
-                    kind,
-                    Fault::Format,
-                    &entry.file,
-                    chain(&error),
-                ));
+                report.add(Finding {
+                    graph: Some(kind.to_string()),
+                    fault: Fault::Format,
+                    subject: entry.file.clone(),
+                    message: chain(&error),
+                    note: false,
+                });
                 continue;
             }
         };
         let mut check = Check {
-            kind,
-            entry,
+            graph: &kind.name(),
+            entry: Some(entry),
             model: &graph,
             report: &mut report,
         };
-        check.versions(i64::from(model.manifest().converter.opset));
-        signature::check(&mut check);
-        nodes::check(&mut check);
-        shapes::check(&mut check);
-        weights::check(&mut check, model.path(), &mut known, progress)?;
+        check.versions(Some(i64::from(model.manifest().converter.opset)));
+        signature::check(&mut check, entry);
+        check.contents(model.path(), &mut known, progress)?;
     }
     Ok(report)
 }
 
+/// Checks a graph that another exporter wrote, of which no manifest says what it should be.
+///
+/// What costs bytes or a mapping, and nothing else, is a remark there.
+pub(crate) fn check_foreign_graph(
+    name: &str,
+    path: &Path,
+    report: &mut StructureReport,
+    progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<()> {
+    let graph = janus_onnx::read_with_weights(path)?;
+    let mut check = Check {
+        graph: name,
+        entry: None,
+        model: &graph,
+        report,
+    };
+    check.versions(None);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    check.contents(folder, &mut weights::Known::new(), progress)?;
+    let bytes = path.metadata().map_or(0, |metadata| metadata.len());
+    report.files += 1;
+    report.bytes += bytes;
+    tell(progress, bytes)
+}
+
 /// One graph on the way through the checks.
 struct Check<'a> {
-    kind: GraphKind,
-    entry: &'a GraphEntry,
+    /// What it is called.
+    graph: &'a str,
+    /// What the manifest says of it; nothing of one that another exporter wrote.
+    entry: Option<&'a GraphEntry>,
     model: &'a Model,
     report: &'a mut StructureReport,
 }
 
 impl Check<'_> {
     fn found(&mut self, fault: Fault, subject: &str, message: impl Into<String>) {
-        let finding = Finding::new(self.kind, fault, subject, message);
-        self.report.add(finding);
+        self.add(fault, subject, message, false);
+    }
+
+    /// What is wrong with an export, and only odd where another exporter wrote the graph.
+    fn odd(&mut self, fault: Fault, subject: &str, message: impl Into<String>) {
+        self.add(fault, subject, message, self.entry.is_none());
+    }
+
+    fn add(&mut self, fault: Fault, subject: &str, message: impl Into<String>, note: bool) {
+        self.report.add(Finding {
+            graph: Some(self.graph.to_owned()),
+            fault,
+            subject: subject.to_owned(),
+            message: message.into(),
+            note,
+        });
+    }
+
+    /// Nodes, values and weights; the weights beside the graph lie in `folder`.
+    fn contents(
+        &mut self,
+        folder: &Path,
+        known: &mut weights::Known,
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<()> {
+        nodes::check(self);
+        shapes::check(self);
+        weights::check(self, folder, known, progress)
     }
 
     /// The format and the operator sets are ones that the runtime reads, and those of the manifest.
-    fn versions(&mut self, opset: i64) {
+    fn versions(&mut self, opset: Option<i64>) {
         let ir = self.model.ir_version();
         if !IR_VERSIONS.contains(&ir) {
             let (first, last) = (IR_VERSIONS.start(), IR_VERSIONS.end());
@@ -106,24 +160,30 @@ impl Check<'_> {
             let known = OPSETS.iter().find(|(known, _)| *known == domain);
             let version = set.version();
             match known {
-                None => self.found(Fault::Version, name, "is no set of operators that is known"),
+                None => self.odd(Fault::Version, name, "is no set of operators that is known"),
                 Some((_, versions)) if !versions.contains(&version) => {
                     let (first, last) = (versions.start(), versions.end());
                     let message = format!("is {version}; it should be {first} to {last}");
                     self.found(Fault::Version, name, message);
                 }
-                Some(_) if domain.is_empty() && version != opset => {
-                    let message = format!("is {version}; the manifest says {opset}");
-                    self.found(Fault::Version, name, message);
+                Some(_) => {
+                    let said = opset.filter(|said| domain.is_empty() && version != *said);
+                    if let Some(said) = said {
+                        let message = format!("is {version}; the manifest says {said}");
+                        self.found(Fault::Version, name, message);
+                    }
                 }
-                Some(_) => {}
             }
             if !seen.insert(domain) {
                 self.found(Fault::Version, name, "stands twice among the operator sets");
             }
         }
         if !self.model.functions.is_empty() {
-            self.found(Fault::Version, "functions", "of its own are not supported");
+            self.odd(
+                Fault::Version,
+                "functions",
+                "of its own are not looked into",
+            );
         }
     }
 }
@@ -138,10 +198,11 @@ fn check_files(
         match model.verify_file(name) {
             Ok(()) => report.files += 1,
             Err(janus_runtime::Error::FileHash { .. }) => report.add(Finding {
-                graph: graph_of(model, name),
+                graph: graph_of(model, name).map(|kind| kind.to_string()),
                 fault: Fault::Hash,
                 subject: name.clone(),
                 message: "is not what was written: its SHA-256 is another".to_owned(),
+                note: false,
             }),
             Err(error) => return Err(error.into()),
         }
@@ -159,7 +220,7 @@ fn graph_of(model: &ModelDir, file: &str) -> Option<GraphKind> {
     of_file.next().map(|(kind, _)| *kind)
 }
 
-fn tell(progress: &mut dyn FnMut(u64) -> ControlFlow<()>, bytes: u64) -> Result<()> {
+pub(crate) fn tell(progress: &mut dyn FnMut(u64) -> ControlFlow<()>, bytes: u64) -> Result<()> {
     match progress(bytes) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(Error::Cancelled),

@@ -152,7 +152,7 @@ impl TensorFile {
             ElementType::F32 | ElementType::F16 | ElementType::Bf16 => {
                 Input::F32(self.f32(name)?.into())
             }
-            ElementType::I64 => Input::I64(self.i64(name)?.into()),
+            ElementType::I64 | ElementType::Bool => Input::I64(self.i64(name)?.into()),
             ElementType::I32 => Input::I32(self.i32(name)?.into()),
         })
     }

@@ -1,5 +1,6 @@
 //! `janus validate`
 
+mod foreign;
 mod verdict;
 
 use std::fs;
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use janus_demo::{Category, Checkpoint, Dice, DrawingTask, Question, Split, Topic, Word, render};
 use janus_runtime::{ExecutionProvider, ModelDir, SessionOptions};
 use janus_validate::{
-    BisectReport, Error, Material, PrecisionOptions, PrecisionReport, Report, Shown,
+    BisectReport, Error, ForeignDir, Material, PrecisionOptions, PrecisionReport, Report, Shown,
     StructureReport, bisect, check_placement, check_structure, compare_precision, validate,
 };
 use sha2::{Digest, Sha256};
@@ -32,6 +33,7 @@ Examples:
   janus validate --dtype fp16 --compare-with           the demo model against its own fp32
   janus validate models/mine-coreml --provider coreml
   janus validate models/mine --compare-with models/janus-pro-1b --bisect
+  janus validate Janus-Pro-1B-ONNX --compare-with models/janus-pro-1b --dtype q4f16
 
 Every file is read and hashed; every graph is checked: operators, values, types, shapes, inputs and
 outputs against the manifest, and the place and checksum of each weight. A fault is told with the name
@@ -63,6 +65,13 @@ With --bisect each graph runs alone on both sides, and the values between its no
 order: told is the first node whose output departs by more than the limit, and which of its weights
 differ.
 
+MODEL may also be a directory of graphs that another exporter wrote for Janus or Janus-Pro: the six of
+transformers.js, in it or in its folder onnx, in each precision that is there or in --dtype, or a
+decoder of onnxruntime-genai or Optimum (model.onnx). Inputs and outputs are mapped by their names.
+What needs no manifest is checked; with --compare-with, which names an export of the same weights, both
+are given the same prompt with a picture, and steps after it with the cache: told is the largest
+relative error of any position. Graphs that are not there are listed.
+
 With --on, or --provider, it is told which nodes that provider has kernels for, by tables that need
 neither it nor its device; every matrix product, convolution and attention should be among them.
 `janus doctor MODEL --on PROVIDER` opens the graphs and tells the library's own record.
@@ -72,20 +81,20 @@ Exit status 6: something is wrong, or beyond the tolerance or the limits of the 
 /// How often each kind of drawing and of question is among what the demo model is given.
 const DEMO_ROUNDS: u64 = 8;
 
-/// Check an export, and compare it with a reference's numbers or with another precision
+/// Check an export, and compare it with a reference's numbers, another precision or another exporter's
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = EXAMPLES,
     group(clap::ArgGroup::new("reference").args(["golden", "compare_with"]))
 )]
 pub(crate) struct Args {
-    /// An exported directory or a checkpoint [default: the embedded demo model]
+    /// An exported directory, a checkpoint, or graphs of another exporter [default: the embedded demo model]
     model: Option<PathBuf>,
     /// The safetensors file with inputs and expected outputs
     #[arg(long, value_name = "FILE")]
     golden: Option<PathBuf>,
     /// Relative error that passes [default: 1e-5 for fp32, 5e-3 for fp16, 5e-2 for q8, 1e-1 for q4]
-    #[arg(long, value_name = "T", value_parser = tolerance, conflicts_with = "compare_with")]
+    #[arg(long, value_name = "T", value_parser = tolerance)]
     tolerance: Option<f64>,
     /// Another export of the same weights [default: in fp32, of the checkpoint that MODEL is]
     #[arg(long, value_name = "REFERENCE", num_args = 0..=1)]
@@ -129,6 +138,22 @@ fn tolerance(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    if let Some(path) = args
+        .model
+        .as_deref()
+        .filter(|path| ForeignDir::is_one(path))
+    {
+        return foreign::run(path, args, context);
+    }
+    if args.compare_with.is_some() && args.tolerance.is_some() {
+        return Err(Failure::Usage {
+            message: "--tolerance cannot be used with --compare-with, unless MODEL is of another \
+                      exporter: precisions have limits of their own"
+                .to_owned(),
+            hint: None,
+        }
+        .into());
+    }
     let model = Model::open(args.model.as_deref(), context)?;
     let mut verdict = Verdict::new(&model.dir, structure(&model, context)?);
     verdict.placement = Some(check_placement(&model.dir, context.global.on)?);
@@ -146,9 +171,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     if args.record {
         verdict.record(&model.dir)?;
     }
+    told(&verdict, args)
+}
+
+/// Prints what was found, and fails where something is wrong.
+fn told(verdict: &Verdict, args: &Args) -> anyhow::Result<()> {
     match args.json {
-        true => output::json(&verdict)?,
-        false => output::line(&verdict)?,
+        true => output::json(verdict)?,
+        false => output::line(verdict)?,
     }
     verdict.expect_passed()
 }

@@ -247,6 +247,11 @@ fn of_validate(error: &janus_validate::Error) -> Status {
         E::WriteFile { .. } => Status::System,
         E::FileTooLarge { .. } => Status::Refused,
         E::NoKernelTable { .. } => Status::Usage,
+        // Whoever wrote the graph has the bug.
+        E::ForeignGraph { source, .. } => match of_runtime(source) {
+            Status::Bug => Status::Malformed,
+            status => status,
+        },
         _ => Status::Malformed,
     }
 }

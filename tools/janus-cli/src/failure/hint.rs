@@ -177,6 +177,7 @@ fn of_validate(error: &janus_validate::Error) -> Option<String> {
     use janus_validate::Error as E;
     match error {
         E::Runtime(error) => of_runtime(error),
+        E::ForeignGraph { source, .. } => of_runtime(source),
         E::LanguageModel(error) => of_language_model(error),
         E::Vq(janus_vq::Error::Runtime(error)) => of_runtime(error),
         E::Flow(janus_flow::Error::Runtime(error)) => of_runtime(error),

@@ -7,6 +7,7 @@ mod common;
 mod conversation;
 mod deploy;
 mod flow;
+mod foreign;
 mod models;
 mod parts;
 mod pictures;

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::module::Module;
-use crate::nn::{conv2d, conv2d_with, group_norm};
+use crate::nn::{conv2d, conv2d_with, group_norm, upsampled_conv2d};
 use crate::onnx::{Conv, Value, shape};
 
 /// What residual blocks call the convolution of their shortcut.
@@ -72,7 +72,7 @@ pub(crate) fn res_block<'g>(m: &Module<'_>, x: Value<'g>, shortcut: &str) -> Res
 /// Each pixel as 2 × 2, then a convolution.
 pub(crate) fn upsample<'g>(m: &Module<'_>, x: Value<'g>) -> Result<Value<'g>> {
     let _scope = x.graph().enter(m);
-    conv2d(&m.at("conv"), x.upsample_nearest(), 3)
+    upsampled_conv2d(&m.at("conv"), x)
 }
 
 /// `x + proj_out(attention(norm(x)))`, one head over all positions.

@@ -133,13 +133,17 @@ impl<'g> Value<'g> {
 
     /// These, then `next`, along an axis that has a fixed extent in both.
     pub(crate) fn followed_by(self, next: Self, axis: isize) -> Self {
+        self.followed_by_all(&[next], axis)
+    }
+
+    pub(crate) fn followed_by_all(self, others: &[Self], axis: isize) -> Self {
         let mut shape = self.shape();
         let place = resolve_axis(axis, shape.len());
-        shape[place] = (self.extent(axis) + next.extent(axis)).into();
-        self.op("Concat")
-            .input(next)
-            .int("axis", axis as i64)
-            .output(self.dtype(), shape)
+        let extent: usize = others.iter().map(|other| other.extent(axis)).sum();
+        shape[place] = (self.extent(axis) + extent).into();
+        let node = self.op("Concat");
+        let node = others.iter().fold(node, |node, &other| node.input(other));
+        node.int("axis", axis as i64).output(self.dtype(), shape)
     }
 
     /// This tensor, `[1, ..]`, once for each element of the first axis of `like`.
@@ -349,6 +353,15 @@ impl<'g> Value<'g> {
     /// `[n, c · side², h, w]` as `[n, c, h · side, w · side]`: each place becomes a square, whose
     /// rows and columns vary faster than the channel.
     pub(crate) fn pixel_shuffle(self, side: usize) -> Self {
+        self.depth_to_space(side, "CRD")
+    }
+
+    /// As [`Value::pixel_shuffle`], where the channel varies faster than rows and columns.
+    pub(crate) fn interleave(self, side: usize) -> Self {
+        self.depth_to_space(side, "DCR")
+    }
+
+    fn depth_to_space(self, side: usize, mode: &str) -> Self {
         let shape = shape![
             self.dim(0),
             self.extent(1) / (side * side),
@@ -357,25 +370,7 @@ impl<'g> Value<'g> {
         ];
         self.op("DepthToSpace")
             .int("blocksize", side as i64)
-            .text("mode", "CRD")
-            .output(self.dtype(), shape)
-    }
-
-    /// Repeats every pixel of `[n, c, h, w]` in a block of 2 × 2.
-    pub(crate) fn upsample_nearest(self) -> Self {
-        let scales = self.graph().floats(&[1.0, 1.0, 2.0, 2.0]);
-        let shape = shape![
-            self.dim(0),
-            self.dim(1),
-            2 * self.extent(2),
-            2 * self.extent(3)
-        ];
-        self.op("Resize")
-            .optional(None)
-            .input(scales)
-            .text("mode", "nearest")
-            .text("coordinate_transformation_mode", "asymmetric")
-            .text("nearest_mode", "floor")
+            .text("mode", mode)
             .output(self.dtype(), shape)
     }
 

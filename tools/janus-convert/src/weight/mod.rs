@@ -3,6 +3,7 @@
 
 mod blocks;
 mod channels;
+mod phases;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -12,6 +13,7 @@ use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
 pub(crate) use self::blocks::Quantised;
+use self::phases::Phase;
 use crate::checkpoint::{CHUNK, Checkpoint, TensorRef};
 use crate::error::{Error, Result};
 use crate::onnx::{DType, GraphBuilder, Sink, TensorData, Value};
@@ -95,6 +97,24 @@ impl Weight {
             panel_bytes: PANEL_BYTES,
         };
         graph.weight(name, dtype, &[columns, rows], data)
+    }
+
+    /// Adds what kernels `[out, in, 3, 3]` are to a pixel, row and column, of blocks of 2 × 2 equal ones:
+    /// kernels `[out, in, 2, 2]` over the blocks.
+    pub(crate) fn store_phase(
+        self,
+        graph: &GraphBuilder,
+        name: String,
+        dtype: DType,
+        pixel: [usize; 2],
+    ) -> Value<'_> {
+        let [out, channels] = [self.rows(), self.columns()];
+        let data = Phase {
+            weight: self,
+            dtype,
+            pixel,
+        };
+        graph.weight(name, dtype, &[out, channels, 2, 2], data)
     }
 
     /// Rows of the matrices together.

@@ -1,9 +1,7 @@
 //! What would run where.
 
-use std::borrow::Cow;
 use std::fmt;
 
-use janus_runtime::GraphKind;
 use serde::Serialize;
 
 use super::cost::Cost;
@@ -22,8 +20,8 @@ pub struct PlacementReport {
 /// The nodes of one graph.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GraphPlacement {
-    /// The graph.
-    pub graph: GraphKind,
+    /// The graph: that of an export, or the name of another exporter's file.
+    pub graph: String,
     /// All nodes.
     pub nodes: usize,
     /// Those that the provider has kernels for.
@@ -60,7 +58,7 @@ pub struct Leaving {
 }
 
 impl GraphPlacement {
-    pub(super) fn new(graph: GraphKind) -> Self {
+    pub(super) fn new(graph: String) -> Self {
         Self {
             graph,
             nodes: 0,
@@ -118,12 +116,12 @@ impl PlacementReport {
     }
 
     /// Names of the graphs that have heavy nodes which would leave.
-    pub fn failed(&self) -> Vec<Cow<'static, str>> {
+    pub fn failed(&self) -> Vec<&str> {
         let failed = self
             .graphs
             .iter()
             .filter(|graph| graph.heavy != graph.heavy_placed);
-        failed.map(|graph| graph.graph.name()).collect()
+        failed.map(|graph| graph.graph.as_str()).collect()
     }
 }
 
@@ -154,7 +152,7 @@ impl fmt::Display for GraphPlacement {
         write!(
             f,
             "{verdict:4}  {:18}  {:>12}  {:>12}  {:>16.1} %  {:>11.1} %",
-            self.graph.name(),
+            self.graph,
             format!("{} of {}", self.placed, self.nodes),
             format!("{} of {}", self.heavy_placed, self.heavy),
             100.0 * self.operations_leaving,

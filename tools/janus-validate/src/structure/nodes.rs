@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use janus_onnx::proto::Node;
+
 use super::{Check, Fault};
 
 pub(super) fn check(check: &mut Check<'_>) {
@@ -13,7 +15,8 @@ pub(super) fn check(check: &mut Check<'_>) {
     let stored = graph.initializer.iter().map(|weight| weight.name());
     for name in graph.input.iter().map(|value| value.name()).chain(stored) {
         if !made.insert(name) {
-            check.found(Fault::Value, name, "stands twice among inputs and weights");
+            // In the format it is a weight that whoever runs the graph may replace.
+            check.odd(Fault::Value, name, "stands twice among inputs and weights");
         }
     }
     // Who makes a value: a node that reads it before can be told from one that nobody makes.
@@ -67,21 +70,31 @@ fn unused(check: &mut Check<'_>) {
             .iter()
             .any(|value| read.contains(value.as_str()))
         {
-            read.extend(node.input.iter().map(String::as_str));
+            reads(node, &mut read);
         } else {
             idle.push(node.name());
         }
     }
     for name in idle.into_iter().rev() {
-        check.found(Fault::Unused, name, "is a node whose outputs nothing reads");
+        check.odd(Fault::Unused, name, "is a node whose outputs nothing reads");
     }
     for weight in &graph.initializer {
         if !read.contains(weight.name()) {
-            check.found(
+            check.odd(
                 Fault::Unused,
                 weight.name(),
                 "is a weight that nothing reads",
             );
         }
+    }
+}
+
+/// What a node reads, and what the branches and loops in it read of the graph around them.
+fn reads<'a>(node: &'a Node, read: &mut BTreeSet<&'a str>) {
+    read.extend(node.input.iter().map(String::as_str));
+    let inner = node.attribute.iter().filter_map(|it| it.g.as_deref());
+    for graph in inner {
+        read.extend(graph.output.iter().map(|value| value.name()));
+        graph.node.iter().for_each(|node| reads(node, read));
     }
 }

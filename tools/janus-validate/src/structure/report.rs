@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use janus_runtime::GraphKind;
 use serde::Serialize;
 
 /// What [`check_structure`](crate::check_structure) found. Prints one line for each finding.
@@ -25,14 +24,16 @@ pub struct StructureReport {
 /// Something that is wrong, or odd.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The graph, if it is about one.
-    pub graph: Option<GraphKind>,
+    /// The graph, if it is about one: that of an export, or the name of another exporter's file.
+    pub graph: Option<String>,
     /// What kind of fault it is.
     pub fault: Fault,
     /// The file, weight, node or value.
     pub subject: String,
     /// What is wrong with it.
     pub message: String,
+    /// Whether it is only odd: it costs bytes or a mapping, and the graph computes what it should.
+    pub note: bool,
 }
 
 /// A kind of fault.
@@ -57,18 +58,15 @@ pub enum Fault {
     Type,
     /// Shapes that do not fit.
     Shape,
-    /// The bytes of a weight lie where they cannot, or should not.
+    /// The bytes of a weight lie where they cannot.
     Place,
+    /// The bytes of a weight begin where not every system can map them.
+    Alignment,
     /// Two weights have the same bytes: odd, but not wrong.
     Duplicate,
 }
 
 impl Fault {
-    /// Whether an export that has it is unfit for use.
-    pub fn is_error(self) -> bool {
-        self != Self::Duplicate
-    }
-
     fn name(self) -> &'static str {
         match self {
             Self::Hash => "hash",
@@ -81,23 +79,8 @@ impl Fault {
             Self::Type => "type",
             Self::Shape => "shape",
             Self::Place => "place",
+            Self::Alignment => "alignment",
             Self::Duplicate => "duplicate",
-        }
-    }
-}
-
-impl Finding {
-    pub(super) fn new(
-        graph: GraphKind,
-        fault: Fault,
-        subject: &str,
-        message: impl Into<String>,
-    ) -> Self {
-        Self {
-            graph: Some(graph),
-            fault,
-            subject: subject.to_owned(),
-            message: message.into(),
         }
     }
 }
@@ -105,12 +88,12 @@ impl Finding {
 impl StructureReport {
     /// Whether nothing is wrong.
     pub fn passed(&self) -> bool {
-        !self.findings.iter().any(|it| it.fault.is_error())
+        self.findings.iter().all(|it| it.note)
     }
 
     /// What is wrong, without what is only odd.
     pub fn faults(&self) -> impl Iterator<Item = &Finding> {
-        self.findings.iter().filter(|it| it.fault.is_error())
+        self.findings.iter().filter(|it| !it.note)
     }
 
     pub(super) fn add(&mut self, finding: Finding) {
@@ -120,13 +103,9 @@ impl StructureReport {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = if self.fault.is_error() {
-            "FAIL"
-        } else {
-            "note"
-        };
+        let verdict = if self.note { "note" } else { "FAIL" };
         write!(f, "{verdict}  {:9}  ", self.fault.name())?;
-        if let Some(graph) = self.graph {
+        if let Some(graph) = &self.graph {
             write!(f, "{graph}: ")?;
         }
         write!(f, "`{}` {}", self.subject.escape_debug(), self.message)

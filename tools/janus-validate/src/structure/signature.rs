@@ -1,15 +1,15 @@
 //! Inputs and outputs, compared with the manifest.
 
 use janus_onnx::proto::{DataType, Extent, ValueInfo};
-use janus_runtime::manifest::{Dim, ElementType, TensorSpec};
+use janus_runtime::manifest::{Dim, ElementType, GraphEntry, TensorSpec};
 
 use super::{Check, Fault};
 
-pub(super) fn check(check: &mut Check<'_>) {
+pub(super) fn check(check: &mut Check<'_>, entry: &GraphEntry) {
     let graph = check.model.graph();
     for (what, specs, found) in [
-        ("input", &check.entry.inputs, &graph.input),
-        ("output", &check.entry.outputs, &graph.output),
+        ("input", &entry.inputs, &graph.input),
+        ("output", &entry.outputs, &graph.output),
     ] {
         for spec in specs {
             let value = found.iter().find(|value| value.name() == spec.name);
@@ -39,6 +39,7 @@ fn same(spec: &TensorSpec, value: &ValueInfo) -> bool {
         ElementType::Bf16 => DataType::Bfloat16,
         ElementType::I64 => DataType::Int64,
         ElementType::I32 => DataType::Int32,
+        ElementType::Bool => DataType::Bool,
     };
     let Some(shape) = value.shape() else {
         return false;
@@ -56,7 +57,7 @@ fn same(spec: &TensorSpec, value: &ValueInfo) -> bool {
 }
 
 /// `f32 [batch, 96]`
-fn described(value: &ValueInfo) -> String {
+pub(crate) fn described(value: &ValueInfo) -> String {
     let dtype = value.elements().map_or("?", DataType::short_name);
     let shape = value.shape().unwrap_or_default();
     let shape: Vec<_> = shape

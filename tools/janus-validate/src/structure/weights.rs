@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use janus_onnx::proto::{DataType, Tensor};
 use janus_onnx::{CRC32, ExternalData};
+use janus_runtime::manifest::GraphEntry;
 
 use super::{Check, Fault, tell};
 use crate::error::{Error, Result};
@@ -39,12 +40,11 @@ pub(super) fn check(
     progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<()> {
     let graph = check.model.graph();
-    let data = check.entry.data.as_deref();
-    let path = data.map(|data| folder.join(data));
-    let length = path.as_ref().and_then(|path| path.metadata().ok());
-    let length = length.map_or(0, |metadata| metadata.len());
-
-    let mut placed = Vec::new();
+    // Other exporters write files of several names; the manifest names one.
+    let mut files: BTreeMap<&str, Vec<Placed<'_>>> = BTreeMap::new();
+    if let Some(data) = check.entry.and_then(|entry| entry.data.as_deref()) {
+        files.insert(data, Vec::new());
+    }
     for tensor in &graph.initializer {
         let Some(bytes) = size(check, tensor) else {
             continue;
@@ -58,20 +58,31 @@ pub(super) fn check(
             }
             continue;
         };
-        match place(&external, data, bytes, length) {
-            Ok(offset) => placed.push(Placed {
-                tensor,
-                offset,
-                bytes,
-            }),
+        match place(check.entry, &external, folder, bytes) {
+            Ok(offset) => {
+                let boundary = if bytes < PAGE { LINE } else { PAGE };
+                if !offset.is_multiple_of(boundary) {
+                    let message =
+                        format!("begins at {offset}, not on a boundary of {boundary} bytes");
+                    check.odd(Fault::Alignment, tensor.name(), message);
+                    if check.entry.is_some() {
+                        continue;
+                    }
+                }
+                files.entry(external.location).or_default().push(Placed {
+                    tensor,
+                    offset,
+                    bytes,
+                });
+            }
             Err(message) => check.found(Fault::Place, tensor.name(), message),
         }
     }
-    overlaps(check, &mut placed);
-    match path {
-        Some(path) => contents(check, &path, &placed, known, progress),
-        None => Ok(()),
+    for (file, mut placed) in files {
+        overlaps(check, &mut placed);
+        contents(check, &folder.join(file), &placed, known, progress)?;
     }
+    Ok(())
 }
 
 /// The bytes that type and shape take.
@@ -86,20 +97,35 @@ fn size(check: &mut Check<'_>, tensor: &Tensor) -> Option<u64> {
     bytes
 }
 
-/// Where a weight begins, if it lies in the file that the manifest names, within it, and aligned.
+/// Where a weight begins, if it lies in the file that the manifest names, or in one beside a graph that
+/// has no manifest, and within it.
 fn place(
+    entry: Option<&GraphEntry>,
     external: &ExternalData<'_>,
-    data: Option<&str>,
+    folder: &Path,
     bytes: u64,
-    length: u64,
 ) -> Result<u64, String> {
-    if Some(external.location) != data {
+    let location = external.location;
+    let data = entry.and_then(|entry| entry.data.as_deref());
+    if entry.is_some() && Some(location) != data {
         let expected = data.unwrap_or("none");
         return Err(format!(
             "lies in `{}`; the manifest's file of weights is {expected}",
-            external.location.escape_debug()
+            location.escape_debug()
         ));
     }
+    let is_inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+    if !Path::new(location).components().all(is_inside) {
+        let location = location.escape_debug();
+        return Err(format!("lies in `{location}`, outside of the directory"));
+    }
+    let length = match folder.join(location).metadata() {
+        Ok(metadata) if metadata.is_file() => metadata.len(),
+        _ => {
+            let location = location.escape_debug();
+            return Err(format!("lies in `{location}`, which is no file there"));
+        }
+    };
     let number = |key: &str, text: Option<&str>, absent: u64| match text {
         None => Ok(absent),
         Some(text) => text.parse::<u64>().map_err(|_| {
@@ -114,16 +140,10 @@ fn place(
     if said != bytes {
         return Err(format!("has {said} bytes; its type and shape take {bytes}"));
     }
-    if offset.checked_add(bytes).is_none_or(|end| end > length) {
-        return Err(format!(
+    match offset.checked_add(bytes).is_none_or(|end| end > length) {
+        false => Ok(offset),
+        true => Err(format!(
             "has {bytes} bytes from {offset} on; the file of weights has {length}"
-        ));
-    }
-    let boundary = if bytes < PAGE { LINE } else { PAGE };
-    match offset.is_multiple_of(boundary) {
-        true => Ok(offset),
-        false => Err(format!(
-            "begins at {offset}, not on a boundary of {boundary} bytes"
         )),
     }
 }
@@ -182,7 +202,7 @@ fn contents(
         let is_other = of_type.offset != it.offset && it.bytes >= WORTH;
         if is_other && of_type.tensor.data_type == it.tensor.data_type {
             let message = format!("has the same bytes as `{}`", of_type.tensor.name());
-            check.found(Fault::Duplicate, name, message);
+            check.add(Fault::Duplicate, name, message, true);
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::fs;
 use janus_runtime::manifest::DType;
 use janus_runtime::{ModelDir, library_info};
 use janus_validate::{
-    BisectReport, PlacementReport, PrecisionReport, Report, Row, StructureReport,
+    BisectReport, ForeignSummary, PlacementReport, PrecisionReport, Report, Row, StructureReport,
 };
 use serde::Serialize;
 
@@ -19,7 +19,11 @@ const PARITY: &str = "parity.json";
 #[derive(Serialize)]
 pub(super) struct Verdict {
     passed: bool,
-    dtype: DType,
+    /// Of an export; the graphs of another exporter have one each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dtype: Option<DType>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    foreign: Option<ForeignSummary>,
     pub(super) structure: StructureReport,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) placement: Option<PlacementReport>,
@@ -46,8 +50,24 @@ struct Parity<'a> {
 impl Verdict {
     pub(super) fn new(model: &ModelDir, structure: StructureReport) -> Self {
         Self {
+            dtype: Some(model.manifest().converter.dtype),
+            ..Self::of_structure(structure)
+        }
+    }
+
+    /// Of graphs that another exporter wrote.
+    pub(super) fn of_foreign(summary: ForeignSummary, structure: StructureReport) -> Self {
+        Self {
+            foreign: Some(summary),
+            ..Self::of_structure(structure)
+        }
+    }
+
+    fn of_structure(structure: StructureReport) -> Self {
+        Self {
             passed: false,
-            dtype: model.manifest().converter.dtype,
+            dtype: None,
+            foreign: None,
             structure,
             placement: None,
             golden: None,
@@ -107,6 +127,9 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(summary) = &self.foreign {
+            writeln!(f, "{summary}")?;
+        }
         write!(f, "{}", self.structure)?;
         if let Some(report) = self.placement.as_ref().filter(|it| it.provider != "cpu") {
             write!(f, "\n{report}")?;

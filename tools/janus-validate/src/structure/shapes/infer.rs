@@ -366,9 +366,12 @@ fn attention(node: &Node, values: &Values<'_>, first: &Known) -> Inferred {
         Some(kv_heads),
         "heads of the cache and `kv_num_heads`",
     )?;
-    let width = cache.and_then(|shape| fixed(shape.get(3)));
     let packed = node.input.get(1).is_none_or(String::is_empty);
     let across = if packed { heads + 2 * kv_heads } else { heads };
+    let given = first.shape.as_ref().and_then(|shape| fixed(shape.last()));
+    // A cache of another exporter may not say its width; the input does.
+    let width = cache.and_then(|shape| fixed(shape.get(3)));
+    let width = width.or_else(|| given?.checked_div(across));
     let mut output = first.clone();
     if let (Some(shape), Some(width)) = (&mut output.shape, width) {
         expect_equal(
