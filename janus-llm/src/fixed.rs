@@ -1,8 +1,9 @@
 //! The transformer in fixed sizes: one row and so many positions a run, as some execution providers
-//! want it. Whatever runs is brought into these sizes here, and the cache is kept here.
+//! want it. Whatever runs is brought into these sizes here, and the cache is kept here. A cache has the
+//! size that the graph reads: that of a bucket, or the context.
 
-use janus_runtime::manifest::{Dim, LanguageConfig, Operators};
-use janus_runtime::{Graph, Input, ModelDir, Output, tensors};
+use janus_runtime::manifest::{Dim, LanguageConfig};
+use janus_runtime::{Graph, Input, Output, tensors};
 use ndarray::{Array3, Array4, ArrayView3, ArrayView4, Axis, s};
 
 use crate::embeddings::{Embeddings, HiddenStates};
@@ -14,11 +15,6 @@ const HIDDEN: f32 = -3e4;
 
 /// Why the elements of the cache are at hand.
 const HOST_CACHE: &str = "the cache of graphs of fixed size is the host's";
-
-/// Whether a model has fixed sizes.
-pub(crate) fn is_fixed(model: &ModelDir) -> bool {
-    model.manifest().converter.operators == Operators::Standard
-}
 
 /// Positions that a graph of fixed size takes.
 fn size(graph: &Graph) -> usize {

@@ -41,6 +41,7 @@ mod model;
 mod prefill;
 mod prefix;
 mod sampling;
+mod transformer;
 
 pub use embeddings::{Embeddings, HiddenStates};
 pub use error::{Error, Result};

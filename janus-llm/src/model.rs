@@ -14,6 +14,7 @@ use crate::kv_cache::{KvCache, Storage};
 use crate::logits::Logits;
 use crate::prefill::MANY;
 use crate::prefix::Prefixes;
+use crate::transformer::Transformer;
 
 /// The autoregressive transformer with its two vocabularies (Janus-Pro §2.1).
 ///
@@ -42,14 +43,13 @@ use crate::prefix::Prefixes;
 /// ```
 #[derive(Debug)]
 pub struct LanguageModel {
-    decoder: LazyGraph,
-    pub(crate) prefill: Option<LazyGraph>,
+    pub(crate) transformer: Transformer,
     embed_tokens: LazyGraph,
     lm_head: LazyGraph,
     image: Option<ImageVocabulary>,
     config: LanguageConfig,
-    /// Whether the graphs of the transformer are for one row and so many positions.
-    fixed: bool,
+    /// Positions of a picture.
+    picture: usize,
     storage: Storage,
     /// Whether `prefill` takes several rows.
     wide: bool,
@@ -78,19 +78,18 @@ impl LanguageModel {
             }),
             DrawingConfig::Flow(_) => None,
         };
-        let fixed = fixed::is_fixed(model);
-        let storage = match fixed {
+        let transformer = Transformer::of(model, options)?;
+        let storage = match transformer.is_fixed() {
             true => Storage::HOST,
             false => Storage::of(model.manifest(), options.provider),
         };
         Ok(Self {
-            decoder: lazy(GraphKind::LanguageModel)?,
-            prefill: lazy(GraphKind::Prefill).ok(),
+            transformer,
             embed_tokens: lazy(GraphKind::EmbedTokens)?,
             lm_head: lazy(GraphKind::LmHead)?,
             image,
             config: model.manifest().language.clone(),
-            fixed,
+            picture: model.manifest().drawing.num_tokens(),
             storage,
             wide: model.manifest().has_wide_form(),
             prefixes: Prefixes::default(),
@@ -98,9 +97,11 @@ impl LanguageModel {
         })
     }
 
-    /// Opens what drawing needs now, rather than with the first picture.
+    /// Opens what drawing needs now, rather than with the first picture. Where sizes are fixed, that is
+    /// the transformer for a picture after a short prompt.
     pub fn open_for_images(&mut self) -> Result<()> {
-        self.decoder.get()?;
+        let forms = self.transformer.for_cache(self.picture + 1);
+        forms.get(false)?;
         self.embed_tokens.get()?;
         match &mut self.image {
             Some(image) => {
@@ -108,19 +109,18 @@ impl LanguageModel {
                 image.gen_head.get()?;
             }
             // All positions of a picture are run at once.
-            None => {
-                self.prefill.as_mut().map(LazyGraph::get).transpose()?;
-            }
+            None => drop(forms.get(true)?),
         }
         Ok(())
     }
 
-    /// Opens what answering needs now, rather than with the first question.
+    /// Opens what answering needs now, rather than with the first question. Where sizes are fixed, that
+    /// is the transformer for a short question.
     pub fn open_for_text(&mut self) -> Result<()> {
-        for graph in [&mut self.decoder, &mut self.embed_tokens, &mut self.lm_head]
-            .into_iter()
-            .chain(&mut self.prefill)
-        {
+        let forms = self.transformer.for_cache(1);
+        forms.get(false)?;
+        forms.get(true)?;
+        for graph in [&mut self.embed_tokens, &mut self.lm_head] {
             graph.get()?;
         }
         Ok(())
@@ -131,14 +131,15 @@ impl LanguageModel {
         &self.config
     }
 
-    /// An empty cache for `rows` sequences of up to `capacity` positions.
+    /// An empty cache for `rows` sequences of up to `capacity` positions. Where sizes are fixed it has
+    /// those of the smallest bucket that holds them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CacheSize`] where there are no rows or positions, or more of them than the context has.
     pub fn new_cache(&self, rows: usize, capacity: usize) -> Result<KvCache> {
-        let context_length = self.config.context_length;
-        match self.fixed && (1..=context_length).contains(&capacity) {
-            // Its graphs read caches of one size.
-            true => KvCache::new(&self.config, self.storage, rows, context_length),
-            false => KvCache::new(&self.config, self.storage, rows, capacity),
-        }
+        let capacity = self.transformer.capacity(capacity);
+        KvCache::new(&self.config, self.storage, rows, capacity)
     }
 
     /// Embeds text, one row: `[1, ids, hidden]`.
@@ -191,7 +192,7 @@ impl LanguageModel {
     /// fit the cache, which is then unchanged.
     pub fn forward(&mut self, embeds: &Embeddings, cache: &mut KvCache) -> Result<HiddenStates> {
         let starts = cache.lengths.clone();
-        let many = self.fixed && embeds.positions() > 1;
+        let many = self.transformer.is_fixed() && embeds.positions() > 1;
         self.extend(many, embeds, &starts, cache)
     }
 
@@ -203,14 +204,12 @@ impl LanguageModel {
         starts: &[usize],
         cache: &mut KvCache,
     ) -> Result<HiddenStates> {
-        check_fit(embeds.rows(), embeds.positions(), cache, self.fixed)?;
-        let graph = match &mut self.prefill {
-            Some(prefill) if many => prefill,
-            _ => &mut self.decoder,
-        };
-        match self.fixed {
-            true => fixed::extend(graph.get()?, embeds, starts, cache, &self.config),
-            false => extend(graph.get()?, embeds, starts, cache),
+        let fixed = self.transformer.is_fixed();
+        check_fit(embeds.rows(), embeds.positions(), cache, fixed)?;
+        let graph = self.transformer.for_cache(cache.capacity()).get(many)?;
+        match fixed {
+            true => fixed::extend(graph, embeds, starts, cache, &self.config),
+            false => extend(graph, embeds, starts, cache),
         }
     }
 
@@ -239,7 +238,7 @@ impl LanguageModel {
                 limit,
             });
         }
-        let many = match self.fixed {
+        let many = match self.transformer.is_fixed() {
             true => embeds.positions() > 1,
             false => embeds.positions() >= self.many && embeds.rows() == 1,
         };

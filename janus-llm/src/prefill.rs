@@ -85,7 +85,7 @@ impl LanguageModel {
     /// is in the cache at once.
     pub fn prefill(&mut self, prompt: Embeddings) -> Result<Prefill> {
         let mut cache = self.new_cache(1, prompt.positions().max(1))?;
-        let many = self.prefill.is_some() && prompt.positions() >= self.many;
+        let many = self.transformer.has_prefill() && prompt.positions() >= self.many;
         if let Some((known, shared)) = self.prefixes.longest(&prompt, many) {
             cache.copy_positions(0, known, 0, shared)?;
         }

@@ -1,5 +1,6 @@
 //! The names that the converter writes and the components read: graphs and their tensors.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,7 +14,7 @@ use crate::manifest::DrawingConfig;
 /// `n` is a number of pictures, `b` of rows, `s` of positions, `H` the width of the language
 /// model, `K` the size of the codebook, `V` of the text vocabulary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(into = "String", try_from = "String")]
 pub enum GraphKind {
     /// `pixel_values [n, 3, h, w]` → `image_embeds [n, tokens, H]`.
     VisionEncoder,
@@ -21,9 +22,14 @@ pub enum GraphKind {
     EmbedTokens,
     /// `inputs_embeds [b, s, H]`, positions, the cache → `hidden_states [b, s, H]`, the cache.
     LanguageModel,
+    /// As [`GraphKind::LanguageModel`], with a cache of so many positions, fewer than the context: a
+    /// bucket. Only exports of fixed sizes have some.
+    LanguageModelBucket(usize),
     /// As [`GraphKind::LanguageModel`], for many positions of a single row: the same network with
     /// its weights in a form that is faster there. Not every export has it.
     Prefill,
+    /// As [`GraphKind::Prefill`], with the cache of a bucket.
+    PrefillBucket(usize),
     /// `hidden_states [b, H]` → `logits [b, V]`.
     LmHead,
     /// `hidden_states [b, H]` → `logits [b, K]`.
@@ -44,7 +50,8 @@ pub enum GraphKind {
 }
 
 impl GraphKind {
-    /// Every graph that an exported model can have, in the order in which they are written.
+    /// Every graph that an exported model can have, but for the transformer's buckets, in the order in
+    /// which they are written.
     pub const ALL: [Self; 12] = [
         Self::VisionEncoder,
         Self::EmbedTokens,
@@ -78,9 +85,26 @@ impl GraphKind {
         self != Self::Prefill && self.belongs_to(drawing)
     }
 
-    /// The name used in the manifest, on the command line and as the stem of the file.
-    pub fn name(self) -> &'static str {
+    /// Positions of the cache, of a bucket's graph.
+    pub fn bucket(self) -> Option<usize> {
         match self {
+            Self::LanguageModelBucket(positions) | Self::PrefillBucket(positions) => {
+                Some(positions)
+            }
+            _ => None,
+        }
+    }
+
+    /// The name used in the manifest, on the command line and as the stem of the file. That of a bucket
+    /// ends in its positions: `prefill_256`.
+    pub fn name(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::LanguageModelBucket(positions) => {
+                return Cow::Owned(format!("{}_{positions}", Self::LanguageModel));
+            }
+            Self::PrefillBucket(positions) => {
+                return Cow::Owned(format!("{}_{positions}", Self::Prefill));
+            }
             Self::VisionEncoder => "vision_encoder",
             Self::EmbedTokens => "embed_tokens",
             Self::LanguageModel => "language_model",
@@ -93,13 +117,38 @@ impl GraphKind {
             Self::FlowEncoder => "flow_encoder",
             Self::FlowDecoder => "flow_decoder",
             Self::VaeDecoder => "vae_decoder",
+        })
+    }
+
+    /// The bucket of a name that ends in its positions.
+    fn bucket_called(name: &str) -> Option<Self> {
+        let (form, positions) = name.rsplit_once('_')?;
+        let positions = positions.parse().ok().filter(|&positions| positions > 0)?;
+        match form {
+            "language_model" => Some(Self::LanguageModelBucket(positions)),
+            "prefill" => Some(Self::PrefillBucket(positions)),
+            _ => None,
         }
     }
 }
 
 impl fmt::Display for GraphKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(&self.name())
+    }
+}
+
+impl From<GraphKind> for String {
+    fn from(kind: GraphKind) -> Self {
+        kind.name().into_owned()
+    }
+}
+
+impl TryFrom<String> for GraphKind {
+    type Error = Error;
+
+    fn try_from(name: String) -> Result<Self, Error> {
+        name.parse()
     }
 }
 
@@ -109,6 +158,8 @@ impl FromStr for GraphKind {
     fn from_str(name: &str) -> Result<Self, Error> {
         Self::ALL
             .into_iter()
+            .chain(Self::bucket_called(name))
+            // One spelling: not `prefill_0256`.
             .find(|kind| kind.name() == name)
             .ok_or_else(|| Error::UnknownGraph {
                 name: name.to_owned(),
@@ -190,9 +241,25 @@ mod tests {
 
     #[test]
     fn names_parse_back() {
-        for kind in GraphKind::ALL {
+        let buckets = [
+            GraphKind::LanguageModelBucket(256),
+            GraphKind::PrefillBucket(1),
+        ];
+        for kind in GraphKind::ALL.into_iter().chain(buckets) {
             assert_eq!(kind.name().parse::<GraphKind>().unwrap(), kind);
+            let json = serde_json::to_string(&kind).unwrap();
+            assert_eq!(json, format!("\"{kind}\""));
+            assert_eq!(serde_json::from_str::<GraphKind>(&json).unwrap(), kind);
         }
-        assert!("decoder".parse::<GraphKind>().is_err());
+        for name in [
+            "decoder",
+            "prefill_",
+            "prefill_0",
+            "prefill_0256",
+            "prefill_+9",
+            "lm_head_256",
+        ] {
+            assert!(name.parse::<GraphKind>().is_err(), "{name}");
+        }
     }
 }

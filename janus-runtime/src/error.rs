@@ -252,7 +252,7 @@ pub enum Error {
         /// The tensor.
         tensor: String,
         /// What the graph takes.
-        expected: TensorSpec,
+        expected: Box<TensorSpec>,
         /// What it was given.
         found: String,
     },
@@ -304,6 +304,18 @@ pub enum Error {
         provider: ExecutionProvider,
         /// The setting.
         key: String,
+    },
+    /// A setting of a provider has a value that it does not take.
+    #[error("`{provider}` has no value `{}` for `{key}`; there are {expected}", value.escape_debug())]
+    ProviderSettingValue {
+        /// The provider.
+        provider: ExecutionProvider,
+        /// The setting.
+        key: String,
+        /// Its value.
+        value: String,
+        /// The values there are.
+        expected: String,
     },
     /// A tensor that graphs share could not be copied.
     #[error("cannot copy `{tensor}`")]

@@ -166,7 +166,7 @@ impl Graph {
                 return Err(Error::Input {
                     graph: self.kind,
                     tensor: (*name).to_owned(),
-                    expected: spec.clone(),
+                    expected: Box::new(spec.clone()),
                     found: format!("{} {:?}", input.dtype(), input.shape()),
                 });
             }

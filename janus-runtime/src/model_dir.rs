@@ -75,10 +75,12 @@ impl ModelDir {
         } = &*self.0;
         let entry = self.entry(kind)?.clone();
         let file = path.join(&entry.file);
+        let mut options = options.clone();
         if let Some(listed) = manifest.files.get(&entry.file) {
             check_hash(&file, listed)?;
+            options = options.for_contents(&listed.sha256);
         }
-        let (session, placement) = session::open(&file, (kind, &entry), options)?;
+        let (session, placement) = session::open(&file, (kind, &entry), &options)?;
         let mut placements = placements.lock().unwrap_or_else(PoisonError::into_inner);
         placements.insert(kind, placement.clone());
         Graph::new(kind, entry, options.provider, session, placement)
@@ -97,6 +99,7 @@ impl ModelDir {
         options: &SessionOptions,
     ) -> Result<Graph> {
         let entry = self.entry(kind)?.clone();
+        let options = &options.for_contents(&hexadecimal(&Sha256::digest(bytes)));
         let (session, placement) =
             session::open_bytes(bytes, self.path(), (kind, &entry), options)?;
         Graph::with_more_outputs(kind, entry, options.provider, session, placement)
@@ -181,9 +184,9 @@ fn sha256(path: &Path) -> std::io::Result<String> {
             read => hash.update(&chunk[..read]),
         }
     }
-    Ok(hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(hexadecimal(&hash.finalize()))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,8 +1,9 @@
 //! Execution providers, registered with what our graphs want of each.
 
+mod core_ml;
+
 use std::path::Path;
 
-use ort::ep::coreml::ModelFormat;
 use ort::ep::cuda::{CUDA_DYLIBS, CUDNN_DYLIBS, ConvAlgorithmSearch};
 use ort::ep::webgpu::PreferredLayout;
 use ort::ep::{self, ArbitrarilyConfigurableExecutionProvider, ExecutionProviderDispatch};
@@ -41,7 +42,10 @@ pub(crate) fn dispatches(
             refuse_settings(options)?;
             offer(ep::DirectML::default().with_device_id(device as i32))
         }
-        P::CoreMl => offer(set(core_ml(cache), options)),
+        P::CoreMl => {
+            core_ml::check_settings(options)?;
+            offer(set(core_ml::provider(cache), options))
+        }
         P::OpenVino => offer(set(open_vino(cache), options)),
         P::WebGpu => offer(set(web_gpu(), options)),
     };
@@ -107,18 +111,6 @@ fn profile(graph: &GraphEntry, extent: usize) -> String {
     };
     let told = inputs.map(|spec| format!("{}:{}", spec.name, shape(&spec.shape)));
     told.collect::<Vec<_>>().join(",")
-}
-
-/// CoreML: the newer format, which has the operators of our graphs, of the sizes that are fixed; compiled
-/// models are kept.
-fn core_ml(cache: Option<&Path>) -> ep::CoreML {
-    let ep = ep::CoreML::default()
-        .with_model_format(ModelFormat::MLProgram)
-        .with_static_input_shapes(true);
-    match cache {
-        Some(cache) => ep.with_model_cache_dir(cache.display()),
-        None => ep,
-    }
 }
 
 /// OpenVINO: compiled models are kept.

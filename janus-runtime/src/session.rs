@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 
+use sha2::{Digest, Sha256};
+
 use crate::contract::GraphKind;
 use crate::error::{Error, Result};
 use crate::library::environment;
@@ -23,7 +25,8 @@ pub struct SessionOptions {
     /// with such nodes is not opened.
     pub allow_fallback: bool,
     /// Settings of the provider, by the names that ONNX Runtime has for them, such as
-    /// `gpu_mem_limit` of CUDA. They come after those that are made here.
+    /// `gpu_mem_limit` of CUDA. They come after those that are made here. CoreML's are checked, names
+    /// and values.
     pub settings: BTreeMap<String, String>,
     /// Where providers that compile graphs (TensorRT, CoreML, OpenVINO) keep what they made of
     /// them; they compile anew at every start if there is no such directory.
@@ -37,6 +40,24 @@ impl SessionOptions {
             provider,
             ..Self::default()
         }
+    }
+
+    /// As these, for a graph of these contents. CoreML finds what it compiled by the path of a graph,
+    /// whatever is in it, so each graph and each choice of settings gets a folder of its own.
+    pub(crate) fn for_contents(&self, sha256: &str) -> Self {
+        let mut options = self.clone();
+        if self.provider == ExecutionProvider::CoreMl {
+            let mut hash = Sha256::new_with_prefix(sha256);
+            for (key, value) in &self.settings {
+                hash.update(format!("\n{key}={value}"));
+            }
+            let name: String = hash.finalize()[..8]
+                .iter()
+                .map(|b| format!("{b:02x}"))
+                .collect();
+            options.cache = self.cache.as_ref().map(|cache| cache.join(name));
+        }
+        options
     }
 }
 
@@ -148,4 +169,29 @@ fn configure(
         builder = builder.with_auto_device(AutoDevicePolicy::PreferCPU)?;
     }
     Ok(builder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_coreml_compiles_is_kept_by_contents_and_settings() {
+        let on = |provider, units: &str| SessionOptions {
+            settings: [("MLComputeUnits".to_owned(), units.to_owned())].into(),
+            cache: Some(PathBuf::from("kept")),
+            ..SessionOptions::on(provider)
+        };
+        let folder = |units, contents| {
+            let options = on(ExecutionProvider::CoreMl, units).for_contents(contents);
+            options.cache.unwrap()
+        };
+        let first = folder("ALL", "ab");
+        assert_eq!(first, folder("ALL", "ab"));
+        assert!(first.starts_with("kept") && first != Path::new("kept"));
+        assert_ne!(first, folder("ALL", "cd"));
+        assert_ne!(first, folder("CPUOnly", "ab"));
+        let other = on(ExecutionProvider::OpenVino, "ALL").for_contents("ab");
+        assert_eq!(other.cache, Some(PathBuf::from("kept")));
+    }
 }

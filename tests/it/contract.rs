@@ -7,7 +7,7 @@ use janus_runtime::manifest::DType;
 use janus_runtime::{
     Error, GraphKind, Input, Manifest, ModelDir, SessionOptions, load_library, tensors,
 };
-use janus_tests::tiny_model;
+use janus_tests::{data, standard_model, tiny_model};
 use ndarray::{Array2, Array3};
 use serde_json::{Value, json};
 
@@ -56,7 +56,12 @@ fn said(pointer: &str, value: Value) -> String {
     *json
         .pointer_mut(pointer)
         .unwrap_or_else(|| panic!("{pointer}")) = value;
-    let text = serde_json::to_vec(&json).unwrap();
+    answer(&json)
+}
+
+/// What the reader says of a manifest.
+fn answer(json: &Value) -> String {
+    let text = serde_json::to_vec(json).unwrap();
     match Manifest::parse(&text, Path::new("m")) {
         Ok(_) => "accepted".to_owned(),
         Err(error) => match std::error::Error::source(&error) {
@@ -144,6 +149,54 @@ fn a_changed_manifest_is_refused_by_name() {
             "{pointer}"
         );
     }
+}
+
+/// Smaller caches of fixed sizes have two graphs each; an export without any, as they were before, is
+/// whole too.
+#[test]
+fn buckets_are_checked_and_may_be_absent() {
+    let path = standard_model(&data("janus-tiny/released"), None, "tiny");
+    let text = fs::read(path.join("manifest.json")).unwrap();
+    let whole: Value = serde_json::from_slice(&text).unwrap();
+    let said = |renamed: &[(&str, Option<&str>)]| {
+        let mut json = whole.clone();
+        let graphs = json["graphs"].as_object_mut().unwrap();
+        for (from, to) in renamed {
+            let entry = graphs.remove(*from).unwrap();
+            to.map(|to| graphs.insert(to.to_owned(), entry));
+        }
+        answer(&json)
+    };
+    let [decoder, prefill] = ["language_model_256", "prefill_256"];
+    for (renamed, expected) in [
+        (vec![], "accepted"),
+        (vec![(decoder, None), (prefill, None)], "accepted"),
+        (
+            vec![(prefill, None)],
+            "manifest `m` has no graph `prefill_256`",
+        ),
+        (
+            vec![(decoder, None)],
+            "manifest `m` has no graph `language_model_256`",
+        ),
+        (
+            vec![(decoder, Some("language_model_512"))],
+            "manifest `m`: `graphs` is language_model_512; it should be buckets below \
+             language.context_length = 512",
+        ),
+    ] {
+        assert_eq!(said(&renamed), expected, "{renamed:?}");
+    }
+    let unknown = said(&[(decoder, Some("language_model_0256"))]);
+    assert!(
+        unknown.contains("no graph is called `language_model_0256`"),
+        "{unknown}"
+    );
+    let mut fused = whole.clone();
+    fused["converter"]["operators"] = json!("fused");
+    let expected = "manifest `m`: `graphs` is language_model_256; it should be no buckets where \
+                    converter.operators are fused";
+    assert_eq!(answer(&fused), expected);
 }
 
 /// A copy of the tiny export that can be spoilt.
@@ -269,5 +322,20 @@ fn a_provider_that_the_library_lacks_is_an_error() {
             .to_string()
             .ends_with("has no execution provider `cuda:1`"),
         "{error}"
+    );
+}
+
+/// Settings are looked at before the library is asked for the provider.
+#[test]
+fn a_setting_with_a_wrong_value_is_named_with_those_there_are() {
+    let options = SessionOptions {
+        settings: [("MLComputeUnits".to_owned(), "gpu".to_owned())].into(),
+        ..SessionOptions::on("coreml".parse().unwrap())
+    };
+    let error = tiny().graph(GraphKind::LmHead, &options).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`coreml` has no value `gpu` for `MLComputeUnits`; there are ALL, CPUAndGPU, \
+         CPUAndNeuralEngine, CPUOnly"
     );
 }

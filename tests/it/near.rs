@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use janus_runtime::{ModelDir, SessionOptions};
 use janus_tests::{data, load_library};
-use janus_validate::{Material, PrecisionOptions, compare_precision, validate};
+use janus_validate::{Material, PrecisionOptions, PrecisionReport, compare_precision, validate};
 
 /// Exports of the tiny checkpoints, of both ways to draw, give the official code's numbers within a
 /// relative error.
@@ -25,7 +25,7 @@ pub(crate) fn assert_near_the_official_code([tokens, flow]: [PathBuf; 2], tolera
 
 /// An export is within the limits of its precision of a reference: graph by graph, and over answers
 /// and pictures step by step with the cache.
-pub(crate) fn assert_near_the_reference(export: &Path, reference: &Path) {
+pub(crate) fn assert_near_the_reference(export: &Path, reference: &Path) -> PrecisionReport {
     load_library();
     let wanted = PrecisionOptions {
         positions: 48,
@@ -41,4 +41,5 @@ pub(crate) fn assert_near_the_reference(export: &Path, reference: &Path) {
     );
     let report = report.unwrap();
     assert!(report.passed(), "{report}");
+    report
 }

@@ -10,5 +10,5 @@ pub use foreign::foreign_export;
 pub use golden::{Golden, assert_close, relative_error};
 pub use models::{
     cuda_model, data, demo_checkpoint, demo_flow, demo_model, demo_model_in, flow_golden,
-    load_library, standard_model, tiny_flow, tiny_golden, tiny_model,
+    load_library, standard_model, standard_model_with, tiny_flow, tiny_golden, tiny_model,
 };

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use janus_convert::{ConvertOptions, Target};
+use janus_convert::{CACHE_SIZES, ConvertOptions, Target};
 use janus_install::Request;
 use janus_runtime::LibraryOptions;
 use janus_runtime::manifest::{DType, Operators};
@@ -59,17 +59,25 @@ pub fn flow_golden() -> Golden {
 
 /// An export of a checkpoint in 32 bits, in the standard's operators and fixed sizes.
 pub fn standard_model(checkpoint: &Path, vae: Option<PathBuf>, name: &str) -> PathBuf {
+    standard_model_with(&CACHE_SIZES, checkpoint, vae, &format!("{name}-standard"))
+}
+
+/// As [`standard_model`] with caches of other sizes.
+pub fn standard_model_with(
+    cache_sizes: &[usize],
+    checkpoint: &Path,
+    vae: Option<PathBuf>,
+    name: &str,
+) -> PathBuf {
     let options = ConvertOptions {
         operators: Operators::Standard,
+        cache_sizes: cache_sizes.to_vec(),
         vae,
         ..ConvertOptions::default()
     };
-    exported_by(
-        &options,
-        checkpoint,
-        &format!("{name}-standard"),
-        DType::Fp32,
-    )
+    let sizes: Vec<_> = cache_sizes.iter().map(usize::to_string).collect();
+    let name = format!("{name}-standard-{}", sizes.join("-"));
+    exported_by(&options, checkpoint, &name, DType::Fp32)
 }
 
 /// An export of a checkpoint for CUDA, in a precision of 16 bits.

@@ -88,13 +88,13 @@ impl Manifest {
             }
         }
         for kind in GraphKind::ALL {
-            let Some(entry) = self.graphs.get(&kind) else {
-                if kind.is_required(&self.drawing) {
-                    let path = path.to_owned();
-                    return Err(Error::MissingGraph { path, graph: kind });
-                }
-                continue;
-            };
+            if kind.is_required(&self.drawing) && !self.graphs.contains_key(&kind) {
+                let path = path.to_owned();
+                return Err(Error::MissingGraph { path, graph: kind });
+            }
+        }
+        self.check_buckets(path)?;
+        for (&kind, entry) in &self.graphs {
             for file in std::iter::once(&entry.file).chain(&entry.data) {
                 if !self.files.contains_key(file) {
                     return Err(Error::FileNotListed {

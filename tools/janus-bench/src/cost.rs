@@ -6,6 +6,9 @@ use serde::Serialize;
 
 use crate::plan::Head;
 
+/// Positions of a piece of a prompt where sizes are fixed.
+const PIECE: usize = 64;
+
 /// What a piece of work makes, moves and computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Cost {
@@ -50,21 +53,42 @@ impl Costs<'_> {
     /// A pass of the transformer.
     pub(crate) fn decoder(&self, pass: Pass) -> Cost {
         let language = &self.model.language;
-        let float = match self.model.converter.activations {
-            Activations::Fp32 => size_of::<f32>(),
-            Activations::Fp16 | Activations::Bf16 => size_of::<u16>(),
-        };
-        let rotary = language.context_length * language.head_dim * float;
-        let form = match self.wide_steps && pass.new == 1 {
-            true => GraphKind::Prefill,
-            false => GraphKind::LanguageModel,
-        };
-        let weights = self.widened(self.file(form).saturating_sub(rotary as u64));
+        let bytes = self.in_pieces(pass).unwrap_or_else(|| {
+            let float = match self.model.converter.activations {
+                Activations::Fp32 => size_of::<f32>(),
+                Activations::Fp16 | Activations::Bf16 => size_of::<u16>(),
+            };
+            let rotary = language.context_length * language.head_dim * float;
+            let form = match self.wide_steps && pass.new == 1 {
+                true => GraphKind::Prefill,
+                false => GraphKind::LanguageModel,
+            };
+            let weights = self.widened(self.file(form).saturating_sub(rotary as u64));
+            weights + (cache_elements(language, pass) * float) as u64
+        });
         Cost {
             tokens: Some((pass.rows * pass.new) as u64),
-            bytes: Some(weights + (cache_elements(language, pass) * float) as u64),
+            bytes: Some(bytes),
             operations: Some(operations(language, pass)),
         }
+    }
+
+    /// Bytes that a pass reads where sizes are fixed: each piece of each row reads the weights, and all
+    /// of the smallest cache that holds the row.
+    fn in_pieces(&self, pass: Pass) -> Option<u64> {
+        let mut sizes = self.model.cache_sizes().into_iter();
+        let size = sizes.find(|&size| size >= pass.past + pass.new)?;
+        let cache = cache_elements(
+            &self.model.language,
+            Pass {
+                rows: 1,
+                past: size,
+                new: 0,
+            },
+        );
+        let weights = self.widened(self.file(GraphKind::LanguageModel));
+        let pieces = (pass.rows * pass.new.div_ceil(PIECE)) as u64;
+        Some(pieces * (weights + (cache * size_of::<f32>()) as u64))
     }
 
     /// A call of a head on so many rows.
@@ -211,5 +235,24 @@ mod tests {
         assert!((1.0..1.1).contains(&ratio), "{ratio}");
         let head = costs.head(Head::Image, 1).bytes.unwrap();
         assert_eq!(costs.step(pass, Head::Image, 1).bytes, Some(bytes + head));
+    }
+
+    #[test]
+    fn fixed_sizes_read_all_of_the_smallest_cache_for_each_row() {
+        let tiny = janus_tests::data("janus-tiny/released");
+        let dir = ModelDir::open(janus_tests::standard_model(&tiny, None, "tiny")).unwrap();
+        let costs = Costs {
+            model: dir.manifest(),
+            provider: ExecutionProvider::Cpu,
+            wide_steps: false,
+        };
+        let of = |rows, past, new| costs.decoder(Pass { rows, past, new }).bytes.unwrap();
+        assert_eq!(of(1, 0, 1), of(1, 255, 1));
+        let language = &dir.manifest().language;
+        let position = 2 * language.num_layers * language.num_kv_heads * language.head_dim;
+        // The buckets are of 256 and 512 positions.
+        assert_eq!(of(1, 256, 1) - of(1, 255, 1), (4 * 256 * position) as u64);
+        assert_eq!(of(3, 9, 1), 3 * of(1, 9, 1));
+        assert_eq!(of(1, 0, 65), 2 * of(1, 0, 64));
     }
 }

@@ -1,6 +1,6 @@
 //! A conversion from beginning to end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,15 +16,16 @@ use crate::config::{ConfigFile, Sizes, chat, preprocessor, vae};
 use crate::error::{Error, Result};
 use crate::export::{self, Export};
 use crate::module::Module;
-use crate::networks::{self, IGNORED, IGNORED_OF_VAE};
+use crate::networks::{self, Form, IGNORED, IGNORED_OF_VAE};
 use crate::notice;
 use crate::onnx::{GraphFile, OPSET};
 use crate::progress::{Meter, Progress};
 use crate::recipe::Recipe;
 use crate::sources::Sources;
 
-/// Positions that the cache of a transformer of fixed size has at most: a picture's 576 and a prompt.
-const FIXED_CONTEXT: usize = 1024;
+/// Positions of the caches that a transformer of fixed sizes has graphs for: a question with its answer;
+/// a picture of 576 tokens after a prompt of 64, or a question about one; and the most.
+pub const CACHE_SIZES: [usize; 3] = [256, 640, 1024];
 
 /// How to convert.
 #[derive(Clone, Debug)]
@@ -36,6 +37,9 @@ pub struct ConvertOptions {
     /// What the transformer, its heads and the vision encoder compute in; other than 32 bits is for
     /// ONNX Runtime's own operators alone.
     pub activations: Activations,
+    /// Positions of the caches that a transformer of fixed sizes has graphs for, [`CACHE_SIZES`] unless
+    /// told. The largest is how long a sequence may be; those beyond the model's context are left out.
+    pub cache_sizes: Vec<usize>,
     /// An export with which files that are equal are shared, rather than stored again.
     pub share_with: Option<PathBuf>,
     /// The checkpoint of the SDXL VAE, which a JanusFlow model needs and no other has.
@@ -58,6 +62,21 @@ impl ConvertOptions {
             ..Self::default()
         }
     }
+
+    /// Where sizes are fixed, makes the context no longer than the largest cache, and gives the smaller
+    /// ones, ascending; nothing of the kind elsewhere.
+    fn fix_context(&self, context: &mut usize) -> Vec<usize> {
+        if self.operators == Operators::Fused {
+            return Vec::new();
+        }
+        let largest = self.cache_sizes.iter().copied().max();
+        *context = largest
+            .filter(|&size| size > 0)
+            .map_or(*context, |size| size.min(*context));
+        let sizes = self.cache_sizes.iter().copied();
+        let smaller: BTreeSet<_> = sizes.filter(|size| (1..*context).contains(size)).collect();
+        smaller.into_iter().collect()
+    }
 }
 
 impl Default for ConvertOptions {
@@ -66,6 +85,7 @@ impl Default for ConvertOptions {
             recipe: Recipe::shipped(DType::Fp32),
             operators: Operators::default(),
             activations: Activations::default(),
+            cache_sizes: CACHE_SIZES.to_vec(),
             share_with: None,
             vae: None,
             family: None,
@@ -107,11 +127,13 @@ pub fn convert_with_progress(
     let read_vae = |(dir, weights)| vae::read(dir, weights, &options.recipe, options.allow_unknown);
     let sizes = vae_dir.as_deref().zip(vae.as_ref()).map(read_vae);
     let mut sizes = config.sizes(&model, sizes.transpose()?.as_ref())?;
-    if options.operators == Operators::Standard {
-        let context = &mut sizes.language.context_length;
-        *context = FIXED_CONTEXT.min(*context);
-    }
-    let graphs = networks::graphs(&model, &sizes, options.operators, options.activations)?;
+    let buckets = options.fix_context(&mut sizes.language.context_length);
+    let form = Form {
+        operators: options.operators,
+        activations: options.activations,
+        buckets: &buckets,
+    };
+    let graphs = networks::graphs(&model, &sizes, form)?;
     checkpoint.expect_all_used(&IGNORED)?;
     if let Some(vae) = &vae {
         vae.expect_all_used(&IGNORED_OF_VAE)?;

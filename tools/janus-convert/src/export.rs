@@ -14,7 +14,7 @@ use janus_runtime::{GraphKind, Manifest};
 use self::hashed_file::{HashedFile, WrittenFile};
 use self::place::Place;
 use crate::error::{Error, Result};
-use crate::onnx::{self, DType, GraphFile, Shape};
+use crate::onnx::{self, Checksums, DType, GraphFile, Shape};
 
 /// Room for everything that is not a weight: graphs, tokenizer, manifest.
 const OVERHEAD: u64 = 64 << 20;
@@ -23,6 +23,7 @@ const OVERHEAD: u64 = 64 << 20;
 pub(crate) struct Export {
     place: Place,
     files: BTreeMap<String, FileEntry>,
+    checksums: Checksums,
     /// Another export: its directory, and its files.
     other: Option<(PathBuf, BTreeMap<String, FileEntry>)>,
 }
@@ -34,6 +35,7 @@ impl Export {
         Ok(Self {
             place: Place::claim(out, released, replace)?,
             files: BTreeMap::new(),
+            checksums: Checksums::new(),
             other: None,
         })
     }
@@ -70,7 +72,8 @@ impl Export {
         graph: &GraphFile,
         progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<()> {
-        for file in graph.write(self.place.partial(), progress)? {
+        let written = graph.write(self.place.partial(), &mut self.checksums, progress)?;
+        for file in written {
             self.add(file)?;
         }
         Ok(())

@@ -38,7 +38,7 @@ pub mod synth;
 mod target;
 mod weight;
 
-pub use convert::{ConvertOptions, convert, convert_with_progress};
+pub use convert::{CACHE_SIZES, ConvertOptions, convert, convert_with_progress};
 pub use error::{Error, Result};
 pub use onnx::listing;
 pub use progress::{Progress, Stage};

@@ -7,13 +7,14 @@ use crate::error::Result;
 use crate::report::{MaxAbs, Row};
 use crate::tensor_file::TensorFile;
 
-/// Compares what the graphs gave with the tensor of the same name in the golden file.
+/// Compares what the graphs gave with the tensor of the same name in the golden file; `cache` has the
+/// positions of the transformer's cache, where sizes are fixed.
 ///
 /// Floats may be off by the relative error `tolerance`; integers have to be equal.
 pub(crate) fn compare(
     golden: &TensorFile,
     name: &str,
-    graphs: &[GraphKind],
+    (graphs, cache): (&[GraphKind], Option<usize>),
     found: &Output,
     tolerance: f64,
 ) -> Result<Row> {
@@ -37,6 +38,7 @@ pub(crate) fn compare(
     Ok(Row {
         name: name.to_owned(),
         graphs: graphs.iter().map(GraphKind::to_string).collect(),
+        cache,
         shape: shape.to_vec(),
         relative_error,
         max_abs,
@@ -76,6 +78,7 @@ pub(crate) fn compare_rows(
     Row {
         name,
         graphs: vec![graph.to_owned()],
+        cache: None,
         shape: found.shape().to_vec(),
         relative_error,
         max_abs: difference(found, expected, f64::from).max_abs,

@@ -68,14 +68,20 @@ impl Wanted {
         })
     }
 
-    /// Draws it.
+    /// Positions of the prompt and of a step of `model`.
+    pub(crate) fn positions(&self, model: &ModelDir) -> usize {
+        self.prompt.len() + model.manifest().drawing.num_tokens()
+    }
+
+    /// Draws it, with caches that have room for so many positions at least.
     pub(crate) fn draw(
         &self,
         model: &ModelDir,
         options: &SessionOptions,
+        room: usize,
         llm: &mut LanguageModel,
     ) -> Result<Drawn> {
-        let mut at_work = AtWork::new(self, model, options, llm)?;
+        let mut at_work = AtWork::new(self, model, options, room, llm)?;
         let mut drawn = self.noise.axis_chunks_iter(Axis(0), 1);
         let drawn = drawn.try_fold(Vec::new(), |mut drawn, noise| {
             drawn.push(at_work.draw(noise.to_owned())?);
@@ -132,6 +138,7 @@ impl<'a> AtWork<'a> {
         wanted: &'a Wanted,
         model: &ModelDir,
         options: &SessionOptions,
+        room: usize,
         llm: &'a mut LanguageModel,
     ) -> Result<Self> {
         // The time takes the place of the last.
@@ -139,7 +146,7 @@ impl<'a> AtWork<'a> {
         let encoder = FlowEncoder::open(model, options)?;
         let new = 1 + encoder.config().num_tokens();
         let mut prefix = |positions: usize| -> Result<_> {
-            let mut cache = llm.new_cache(1, positions + new)?;
+            let mut cache = llm.new_cache(1, room.max(positions + new))?;
             if positions > 0 {
                 let embeds = llm.embed_text(&wanted.prompt[..positions])?;
                 llm.forward(&embeds, &mut cache)?;

@@ -157,6 +157,11 @@ impl Formula {
         }
     }
 
+    /// Whether the transformer is among them.
+    pub(crate) fn has_cache(self) -> bool {
+        self.graphs().contains(&GraphKind::LanguageModel)
+    }
+
     /// Whether it can be computed by a model that draws so.
     pub(crate) fn belongs_to(self, drawing: &DrawingConfig) -> bool {
         self.graphs().iter().all(|graph| graph.belongs_to(drawing))

@@ -121,6 +121,7 @@ mod error;
 mod flow;
 mod foreign;
 mod formula;
+mod golden;
 mod placement;
 mod precision;
 mod probe;
@@ -129,16 +130,12 @@ mod run;
 mod structure;
 mod tensor_file;
 
-use std::path::Path;
-
-use janus_runtime::manifest::DType;
-use janus_runtime::{ModelDir, SessionOptions};
-
 pub use bisect::{BisectReport, BisectRow, Departure, WeightDifference, bisect};
 pub use error::{Error, Result};
 pub use foreign::{
     ForeignDir, ForeignSummary, check_foreign_placement, check_foreign_structure, compare_foreign,
 };
+pub use golden::{default_tolerance, validate};
 pub use placement::{GraphPlacement, Leaving, PlacementReport, check_placement};
 pub use precision::{
     DistributionRow, Divergence, GraphDifference, GraphRow, Head, Limits, Material,
@@ -147,87 +144,3 @@ pub use precision::{
 pub use report::{MaxAbs, NotChecked, Reason, Report, Row};
 pub use structure::{Fault, Finding, StructureReport, check_structure};
 pub use tensor_file::{MAX_FILE_BYTES, TensorFile};
-
-use crate::compare::compare;
-use crate::formula::{Formula, inputs};
-use crate::run::Run;
-
-/// Runs the graphs of `model` on the inputs in `golden` and compares with the outputs in it.
-///
-/// Floats may be off by the relative error `tolerance`, by default what [`default_tolerance`] says
-/// of the export's precision; integers have to be equal.
-///
-/// # Errors
-///
-/// [`Error::NothingToCompare`] where the file has none of the outputs, or for none of them all the
-/// inputs. A tensor that is off is not an error: see [`Report::passed`].
-pub fn validate(
-    model: &ModelDir,
-    options: &SessionOptions,
-    golden: &Path,
-    tolerance: Option<f64>,
-) -> Result<Report> {
-    let golden = TensorFile::read(golden)?;
-    let tolerance =
-        tolerance.unwrap_or_else(|| default_tolerance(model.manifest().converter.dtype));
-    let mut run = Run::new(model, options, &golden);
-    let (mut rows, mut not_checked) = (Vec::new(), Vec::new());
-    let drawing = &model.manifest().drawing;
-    for formula in Formula::ALL {
-        let name = formula.name();
-        let mut skip = |reason| {
-            not_checked.push(NotChecked {
-                name: name.to_owned(),
-                reason,
-            })
-        };
-        match (golden.contains(name), formula.belongs_to(drawing)) {
-            (true, true) => {}
-            (true, false) => {
-                skip(Reason::OtherDrawing);
-                continue;
-            }
-            (false, true) => {
-                skip(Reason::Absent);
-                continue;
-            }
-            (false, false) => continue,
-        }
-        match run.output(formula) {
-            Ok(found) => rows.push(compare(&golden, name, formula.graphs(), &found, tolerance)?),
-            Err(Error::MissingTensor { tensor, .. }) => skip(Reason::Needs(tensor)),
-            Err(error) => return Err(error),
-        }
-    }
-    if rows.is_empty() {
-        return Err(Error::NothingToCompare {
-            path: golden.path().to_owned(),
-            known: Formula::ALL.map(Formula::name).join(", "),
-            found: golden.listed_names(),
-        });
-    }
-    not_checked.extend(without_formula(&golden));
-    Ok(Report { rows, not_checked })
-}
-
-/// The relative error that an export of a precision may have on the CPU: 1e-5 in 32 bits, 5e-3 in
-/// 16, and that of [`Limits`] in the integer formats.
-pub fn default_tolerance(dtype: DType) -> f64 {
-    Limits::of(dtype).relative_error
-}
-
-/// Tensors of the file that no formula reads or gives.
-fn without_formula(golden: &TensorFile) -> Vec<NotChecked> {
-    let is_known = |name: &str| {
-        inputs::ALL.contains(&name) || Formula::ALL.iter().any(|formula| formula.name() == name)
-    };
-    let mut names = golden.names();
-    names.retain(|name| !is_known(name));
-    names
-        .into_iter()
-        .map(|name| NotChecked {
-            name,
-            reason: Reason::Unknown,
-        })
-        .collect()
-}

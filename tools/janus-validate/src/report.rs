@@ -28,6 +28,9 @@ pub struct Row {
     /// The graphs that it was computed by, in order: those of an export, or the name of another
     /// exporter's file.
     pub graphs: Vec<String>,
+    /// Positions of the transformer's cache, in exports of fixed sizes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<usize>,
     /// Extent of each axis.
     pub shape: Vec<usize>,
     /// `‖found − expected‖ / ‖expected‖`, Euclidean norms over all elements.
@@ -40,6 +43,16 @@ pub struct Row {
     pub tolerance: f64,
     /// Whether the relative error is at most the tolerance.
     pub passed: bool,
+}
+
+impl Row {
+    /// Its name, and the transformer's cache where there are several.
+    pub fn label(&self) -> String {
+        match self.cache {
+            Some(positions) => format!("{}, cache of {positions}", self.name),
+            None => self.name.clone(),
+        }
+    }
 }
 
 /// The element that is farthest off.
@@ -130,7 +143,7 @@ struct Columns {
 
 impl Columns {
     fn of(report: &Report) -> Self {
-        let compared = report.rows.iter().map(|row| row.name.len());
+        let compared = report.rows.iter().map(|row| row.label().len());
         let others = report.not_checked.iter().map(|it| it.name.len());
         let shapes = report
             .rows
@@ -161,7 +174,9 @@ impl Columns {
         write!(
             f,
             "{verdict:4}  {:1$}  {shape:2$}  ",
-            row.name, self.name, self.shape
+            row.label(),
+            self.name,
+            self.shape
         )?;
         match row.differing {
             Some(count) => write!(f, "{:<14}  {:<7}  ", format!("{count} differ"), "0")?,
@@ -219,6 +234,7 @@ mod tests {
             rows: vec![Row {
                 name: "vq_tokens".to_owned(),
                 graphs: vec!["vq_encoder".to_owned()],
+                cache: None,
                 shape: vec![2, 16],
                 relative_error: 0.5,
                 max_abs: MaxAbs {

@@ -24,6 +24,8 @@ pub(crate) struct Run<'a> {
     model: &'a ModelDir,
     options: &'a SessionOptions,
     golden: &'a TensorFile,
+    /// Positions that caches have room for at least.
+    room: usize,
     llm: Option<LanguageModel>,
     image_embeds: Option<ImageEmbeds>,
     prompt: Option<Embeddings>,
@@ -43,6 +45,7 @@ impl<'a> Run<'a> {
             model,
             options,
             golden,
+            room: 0,
             llm: None,
             image_embeds: None,
             prompt: None,
@@ -51,12 +54,35 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Computes an output.
+    /// Positions of the cache that an output needs.
+    pub(crate) fn positions(&mut self, formula: Formula) -> Result<usize> {
+        Ok(match formula {
+            _ if !formula.has_cache() => 0,
+            Formula::TextLogits => self.prompt()?.positions(),
+            Formula::TextForcedLogits => {
+                self.prompt()?.positions() + self.text_ids(inputs::TEXT_FORCED_IDS)?.len()
+            }
+            Formula::ImageForcedLogitsCond
+            | Formula::ImageForcedLogitsUncond
+            | Formula::ImageForcedLogitsCfg5 => {
+                self.image_prompt()?.len() + self.image_tokens()?.ncols()
+            }
+            _ => Wanted::read(self.golden, self.model)?.positions(self.model),
+        })
+    }
+
+    /// Computes an output, with caches that have room for so many positions at least: of the
+    /// transformer's graphs of fixed sizes it takes those.
     ///
     /// # Errors
     ///
     /// [`Error::MissingTensor`] where the golden file lacks an input of the formula.
-    pub(crate) fn output(&mut self, formula: Formula) -> Result<Output> {
+    pub(crate) fn output(&mut self, formula: Formula, room: usize) -> Result<Output> {
+        if self.room != room {
+            self.room = room;
+            self.drawing = None;
+            self.drawn = None;
+        }
         Ok(match formula {
             Formula::ImageEmbeds => Output::F32(self.image_embeds()?.view().to_owned().into_dyn()),
             Formula::TextInputsEmbeds => Output::F32(self.prompt()?.view().to_owned().into_dyn()),
@@ -122,8 +148,9 @@ impl<'a> Run<'a> {
     /// `[1, positions, vocabulary]`: the positions become rows of the head.
     fn text_logits(&mut self) -> Result<Array3<f32>> {
         let prompt = self.prompt()?.clone();
+        let room = self.positions(Formula::TextLogits)?.max(self.room);
         let llm = self.llm()?;
-        let mut cache = llm.new_cache(1, prompt.positions())?;
+        let mut cache = llm.new_cache(1, room)?;
         let hidden = llm.forward(&prompt, &mut cache)?;
         let rows = hidden.view().index_axis(Axis(0), 0).to_owned();
         let logits = llm.text_logits(&rows)?;
@@ -134,8 +161,9 @@ impl<'a> Run<'a> {
     fn text_forced_logits(&mut self) -> Result<Array3<f32>> {
         let forced = self.text_ids(inputs::TEXT_FORCED_IDS)?;
         let mut embeds = self.prompt()?.clone();
+        let room = self.positions(Formula::TextForcedLogits)?.max(self.room);
         let llm = self.llm()?;
-        let mut cache = llm.new_cache(1, embeds.positions() + forced.len())?;
+        let mut cache = llm.new_cache(1, room)?;
 
         let hidden = llm.forward(&embeds, &mut cache)?;
         let mut steps = vec![llm.text_logits(&hidden.last())?];
@@ -157,17 +185,17 @@ impl<'a> Run<'a> {
     }
 
     fn draw(&mut self) -> Result<Vec<Logits<ImageToken>>> {
-        let prompt =
-            self.tokens::<TokenId, Ix1>(inputs::IMAGE_PROMPT_IDS, &[named("positions")])?;
+        let prompt = self.image_prompt()?;
         let tokens = self.image_tokens()?;
-        let unconditional = self.unconditional(&prompt.to_vec());
+        let unconditional = self.unconditional(&prompt);
         let (n, count) = tokens.dim();
+        let room = self.room.max(prompt.len() + count);
         let llm = self.llm()?;
 
-        let cond = llm.embed_text(&prompt.to_vec())?.repeat_row(0, n);
+        let cond = llm.embed_text(&prompt)?.repeat_row(0, n);
         let uncond = llm.embed_text(&unconditional)?.repeat_row(0, n);
         let mut embeds = Embeddings::stack(&[cond, uncond]);
-        let mut cache = llm.new_cache(2 * n, prompt.len() + count)?;
+        let mut cache = llm.new_cache(2 * n, room)?;
         let mut steps = Vec::with_capacity(count);
         for column in tokens.columns() {
             let hidden = llm.forward(&embeds, &mut cache)?;
@@ -209,8 +237,8 @@ impl<'a> Run<'a> {
             Some(drawn) => drawn,
             None => {
                 let wanted = Wanted::read(self.golden, self.model)?;
-                let (model, options) = (self.model, self.options);
-                wanted.draw(model, options, self.llm()?)?
+                let (model, options, room) = (self.model, self.options, self.room);
+                wanted.draw(model, options, room, self.llm()?)?
             }
         };
         Ok(self.drawn.insert(drawn))
@@ -280,6 +308,11 @@ impl<'a> Run<'a> {
             .tokens::<TokenId, Ix2>(name, &shape)?
             .into_raw_vec_and_offset()
             .0)
+    }
+
+    fn image_prompt(&self) -> Result<Vec<TokenId>> {
+        let ids = self.tokens::<TokenId, Ix1>(inputs::IMAGE_PROMPT_IDS, &[named("positions")])?;
+        Ok(ids.to_vec())
     }
 
     /// `[n, tokens]`

@@ -46,6 +46,7 @@ pub fn check_structure(
 ) -> Result<StructureReport> {
     let mut report = StructureReport::default();
     check_files(model, &mut report, progress)?;
+    let mut known = weights::Known::new();
     for (kind, entry) in &model.manifest().graphs {
         let path = model.path().join(&entry.file);
         let graph = match janus_onnx::read(&path) {
@@ -65,14 +66,14 @@ pub fn check_structure(
             }
         };
         let mut check = Check {
-            graph: kind.name(),
+            graph: &kind.name(),
             entry: Some(entry),
             model: &graph,
             report: &mut report,
         };
         check.versions(Some(i64::from(model.manifest().converter.opset)));
         signature::check(&mut check, entry);
-        check.contents(model.path(), progress)?;
+        check.contents(model.path(), &mut known, progress)?;
     }
     Ok(report)
 }
@@ -94,7 +95,8 @@ pub(crate) fn check_foreign_graph(
         report,
     };
     check.versions(None);
-    check.contents(path.parent().unwrap_or(Path::new("")), progress)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    check.contents(folder, &mut weights::Known::new(), progress)?;
     let bytes = path.metadata().map_or(0, |metadata| metadata.len());
     report.files += 1;
     report.bytes += bytes;
@@ -135,11 +137,12 @@ impl Check<'_> {
     fn contents(
         &mut self,
         folder: &Path,
+        known: &mut weights::Known,
         progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<()> {
         nodes::check(self);
         shapes::check(self);
-        weights::check(self, folder, progress)
+        weights::check(self, folder, known, progress)
     }
 
     /// The format and the operator sets are ones that the runtime reads, and those of the manifest.

@@ -12,10 +12,13 @@ use crate::stage::Stage;
 use crate::subject::Case;
 
 pub(super) fn cases(model: &Manifest) -> Vec<Case> {
-    let names = model.graphs.keys().map(|graph| graph.name());
+    let names = model.graphs.keys().map(|graph| graph.to_string());
     names
-        .chain(["tokenizer"])
-        .map(|name| Case::new(Stage::Load, name, name.replace('_', " "), Cost::default()))
+        .chain(["tokenizer".to_owned()])
+        .map(|name| {
+            let told = name.replace('_', " ");
+            Case::new(Stage::Load, &name, told, Cost::default())
+        })
         .collect()
 }
 

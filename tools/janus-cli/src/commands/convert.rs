@@ -1,12 +1,13 @@
 //! `janus convert`
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Instant;
 
 use clap::ValueEnum;
-use janus_convert::{ConvertOptions, Recipe, Target};
+use janus_convert::{CACHE_SIZES, ConvertOptions, Recipe, Target};
 use janus_runtime::manifest::{DType, Family};
 use janus_runtime::{Manifest, ModelDir};
 use serde_json::json;
@@ -47,6 +48,10 @@ pub(crate) struct Args {
     /// exports in OUT, one directory each, which share what is equal [default: cpu]
     #[arg(long, value_name = "TARGETS", value_delimiter = ',', value_parser = Target::from_str)]
     target: Vec<Target>,
+    /// For how many positions there are caches of the transformer, where its sizes are fixed; the largest
+    /// is how long a sequence may be [default: 256,640,1024]
+    #[arg(long, value_name = "POSITIONS", value_delimiter = ',')]
+    cache_sizes: Vec<NonZeroUsize>,
     /// Directory of the SDXL VAE, which a JanusFlow checkpoint needs [default: CHECKPOINT/vae, where
     /// that is there]
     #[arg(long, value_name = "DIR")]
@@ -98,6 +103,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
             operators: target.operators(recipe.dtype()),
             activations: target.activations(recipe.dtype()),
             recipe: recipe.clone(),
+            cache_sizes: cache_sizes(args),
             share_with: share_with.clone(),
             vae: args.vae.clone(),
             family: args.family.map(Family::from),
@@ -126,6 +132,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         share_with.get_or_insert(out);
     }
     Ok(())
+}
+
+/// What `--cache-sizes` says, or the usual sizes.
+fn cache_sizes(args: &Args) -> Vec<usize> {
+    match args.cache_sizes.is_empty() {
+        true => CACHE_SIZES.to_vec(),
+        false => args.cache_sizes.iter().map(|size| size.get()).collect(),
+    }
 }
 
 /// Where the export for each target goes.

@@ -56,7 +56,7 @@ fn graph(name: &str) -> Result<GraphKind, Failure> {
         message: error.to_string(),
         hint: Some(format!(
             "there are {}",
-            GraphKind::ALL.map(GraphKind::name).join(", ")
+            GraphKind::ALL.map(|kind| kind.to_string()).join(", ")
         )),
     })
 }

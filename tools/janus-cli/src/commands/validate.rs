@@ -264,7 +264,7 @@ fn departures(
         &reference.dir,
         [&options, &expected],
         &mut |graph| {
-            bar.describe(graph.name());
+            bar.describe(&graph.name());
             bar.set(done, total);
             done += 1;
             match interrupt::asked() {

@@ -10,6 +10,7 @@
 use janus_runtime::manifest::LanguageConfig;
 use janus_runtime::tensors;
 
+use super::CAPACITY;
 use crate::onnx::{DType, GraphBuilder, Value, shape};
 
 /// What every layer reads: the angles of the new positions, and what each of them sees.
@@ -19,18 +20,23 @@ pub(super) struct FixedPositions<'g> {
     mask: Value<'g>,
     /// Number of new positions.
     count: usize,
+    /// Number of positions of the cache.
+    capacity: usize,
 }
 
 impl<'g> FixedPositions<'g> {
-    /// The inputs for `count` new positions; the cache has as many as the context.
+    /// The inputs for `count` new positions. The cache has as many as the bucket that the graph is for,
+    /// or else the context.
     pub(super) fn new(g: &'g GraphBuilder, count: usize, c: &LanguageConfig) -> Self {
+        let capacity = g.fixed(CAPACITY).unwrap_or(c.context_length);
         let angles = shape![1, 1, count, c.head_dim / 2];
-        let mask = shape![1, 1, count, c.context_length + count];
+        let mask = shape![1, 1, count, capacity + count];
         Self {
             cos: g.input(tensors::ROTARY_COS, DType::F32, angles.clone()),
             sin: g.input(tensors::ROTARY_SIN, DType::F32, angles),
             mask: g.input(tensors::ATTENTION_MASK, DType::F32, mask),
             count,
+            capacity,
         }
     }
 
@@ -44,7 +50,7 @@ impl<'g> FixedPositions<'g> {
     ) -> [Value<'g>; 3] {
         let g = qkv.graph();
         let (heads, kv_heads, width) = (c.num_heads, c.num_kv_heads, c.head_dim);
-        let past = shape![1, kv_heads, c.context_length, width];
+        let past = shape![1, kv_heads, self.capacity, width];
         let past_key = g.input(tensors::past_key(layer), DType::F32, past.clone());
         let past_value = g.input(tensors::past_value(layer), DType::F32, past);
 
@@ -62,7 +68,7 @@ impl<'g> FixedPositions<'g> {
         let scale = g.scalar((width as f32).powf(-0.5));
         let weights = (scores * scale + mask).softmax(-1);
 
-        let [of_past, of_new] = weights.split([c.context_length, self.count]);
+        let [of_past, of_new] = weights.split([self.capacity, self.count]);
         let output = of_past.matmul(past_value) + of_new.matmul(value);
         let output = output.reshape(shape![1, heads, self.count, width]);
         [output.join_heads(), key, value]

@@ -43,7 +43,8 @@ pub(crate) fn embed_tokens(g: &GraphBuilder, m: &Module<'_>, c: &LanguageConfig)
 }
 
 /// `language_model.onnx`: `inputs_embeds [b, s, H]` and the cache → `hidden_states [b, s, H]` and
-/// the cache. `prefill.onnx` is the same in another precision.
+/// the cache. `prefill.onnx` is the same in another precision, or for more positions; that of a bucket
+/// is for a smaller cache.
 pub(crate) fn language_model(g: &GraphBuilder, m: &Module<'_>, c: &LanguageConfig) -> Result<()> {
     let embeds = shape![BATCH, SEQUENCE, c.hidden_size];
     let embeds = g.input(tensors::INPUTS_EMBEDS, DType::F32, embeds);

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `vision_encoder` | `siglip`, `aligner` | `vision_model.vision_tower`, `aligner` |
 //! | `embed_tokens` | `llama` | `language_model.model.embed_tokens` |
-//! | `language_model`, `prefill` | `llama`, `fixed_attention` | `language_model.model.layers`, `.norm` |
+//! | `language_model`, `prefill`, their buckets | `llama`, `fixed_attention` | `language_model.model.layers`, `.norm` |
 //! | `lm_head` | `heads` | `language_model.lm_head` |
 //! | `gen_head` | `heads` | `gen_head` |
 //! | `gen_embed` | `aligner` | `gen_embed`, `gen_aligner` |
@@ -37,7 +37,7 @@ pub(crate) mod vq_decoder;
 pub(crate) mod vq_encoder;
 
 use janus_runtime::GraphKind;
-use janus_runtime::manifest::{Activations, Operators, VqConfig};
+use janus_runtime::manifest::{Activations, DrawingConfig, Operators, VqConfig};
 
 use crate::checkpoint::Ignored;
 use crate::config::{DrawingSizes, FlowSizes, Sizes};
@@ -108,29 +108,45 @@ const PARTS_OF_FLOW: [&str; 9] = [
 /// Positions of a graph of fixed size for prompts.
 const PIECE: usize = 64;
 
+/// What graphs are made of, and in which sizes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form<'a> {
+    /// Which operators.
+    pub(crate) operators: Operators,
+    /// What they compute in.
+    pub(crate) activations: Activations,
+    /// Positions of the transformer's caches below the context, where sizes are fixed.
+    pub(crate) buckets: &'a [usize],
+}
+
 /// Builds every graph of an export. Weights are checked and named, not read.
 pub(crate) fn graphs(
     model: &Module<'_>,
     sizes: &Sizes<'_>,
-    operators: Operators,
-    activations: Activations,
+    form: Form<'_>,
 ) -> Result<Vec<(GraphKind, GraphFile)>> {
     let prefill = model.recipe().prefill();
     let drawing = sizes.drawing.config();
-    let kinds = GraphKind::ALL.into_iter();
-    let mut graphs = Vec::new();
-    for kind in kinds.filter(|kind| kind.belongs_to(&drawing)) {
+    let mut graphs: Vec<(GraphKind, GraphFile)> = Vec::new();
+    for kind in kinds(form.buckets, &drawing) {
         let model = match (kind, &prefill) {
-            (GraphKind::Prefill, None) if operators == Operators::Fused => continue,
+            (GraphKind::Prefill, None) if form.operators == Operators::Fused => continue,
             (GraphKind::Prefill, Some(recipe)) => model.by(recipe),
+            (GraphKind::PrefillBucket(_), Some(recipe)) => model.by(recipe),
             _ => model.clone(),
         };
-        let g = builder(kind, operators, activations);
+        let g = builder(kind, form);
         match &sizes.drawing {
             DrawingSizes::Tokens(vq) => with_tokens(kind, &g, &model, sizes, vq)?,
             DrawingSizes::Flow(flow) => with_flow(kind, &g, &model, sizes, flow)?,
         }
-        graphs.push((kind, GraphFile::new(kind.name(), g)));
+        let mut file = GraphFile::new(&kind.name(), g);
+        if let Some(first) = shares_with(kind, prefill.is_some())
+            && let Some((_, first)) = graphs.iter().find(|(other, _)| *other == first)
+        {
+            file = file.sharing(first);
+        }
+        graphs.push((kind, file));
     }
     // One recipe serves every member of the family.
     let of_others: &[&str] = match &sizes.drawing {
@@ -141,18 +157,48 @@ pub(crate) fn graphs(
     Ok(graphs)
 }
 
+/// The graphs of a model that draws so, in the order in which they are written.
+fn kinds(buckets: &[usize], drawing: &DrawingConfig) -> Vec<GraphKind> {
+    let buckets = buckets.iter().flat_map(|&positions| {
+        [
+            GraphKind::LanguageModelBucket(positions),
+            GraphKind::PrefillBucket(positions),
+        ]
+    });
+    let all = GraphKind::ALL.into_iter().chain(buckets);
+    let mut kinds: Vec<_> = all.filter(|kind| kind.belongs_to(drawing)).collect();
+    kinds.sort_unstable();
+    kinds
+}
+
+/// The graph, written before, whose weights `kind` has: all forms of the transformer are of the same,
+/// unless those for prompts have a format of their own.
+fn shares_with(kind: GraphKind, prefill_of_its_own: bool) -> Option<GraphKind> {
+    match kind {
+        GraphKind::LanguageModelBucket(_) => Some(GraphKind::LanguageModel),
+        GraphKind::Prefill if !prefill_of_its_own => Some(GraphKind::LanguageModel),
+        GraphKind::PrefillBucket(_) if !prefill_of_its_own => Some(GraphKind::LanguageModel),
+        GraphKind::PrefillBucket(_) => Some(GraphKind::Prefill),
+        _ => None,
+    }
+}
+
 /// An empty graph. One of the standard's operators has a size of its own, but for the table of words,
 /// of which a prompt has any number.
-fn builder(kind: GraphKind, operators: Operators, activations: Activations) -> GraphBuilder {
-    match (operators, kind) {
-        (Operators::Fused, _) => GraphBuilder::computing_in(floats_of(kind, activations)),
+fn builder(kind: GraphKind, form: Form<'_>) -> GraphBuilder {
+    let one = [(BATCH, 1), (SEQUENCE, 1), (IMAGES, 1)];
+    let piece = [(BATCH, 1), (SEQUENCE, PIECE)];
+    match (form.operators, kind) {
+        (Operators::Fused, _) => GraphBuilder::computing_in(floats_of(kind, form.activations)),
         (Operators::Standard, GraphKind::EmbedTokens) => GraphBuilder::standard(&[]),
-        (Operators::Standard, GraphKind::Prefill) => {
-            GraphBuilder::standard(&[(BATCH, 1), (SEQUENCE, PIECE)])
+        (Operators::Standard, GraphKind::Prefill) => GraphBuilder::standard(&piece),
+        (Operators::Standard, GraphKind::PrefillBucket(positions)) => {
+            GraphBuilder::standard(&[&piece[..], &[(CAPACITY, positions)]].concat())
         }
-        (Operators::Standard, _) => {
-            GraphBuilder::standard(&[(BATCH, 1), (SEQUENCE, 1), (IMAGES, 1)])
+        (Operators::Standard, GraphKind::LanguageModelBucket(positions)) => {
+            GraphBuilder::standard(&[&one[..], &[(CAPACITY, positions)]].concat())
         }
+        (Operators::Standard, _) => GraphBuilder::standard(&one),
     }
 }
 
@@ -224,7 +270,10 @@ fn language(
     let c = &sizes.language;
     match kind {
         GraphKind::EmbedTokens => llama::embed_tokens(g, &llama, c),
-        GraphKind::LanguageModel | GraphKind::Prefill => llama::language_model(g, &llama, c),
+        GraphKind::LanguageModel
+        | GraphKind::LanguageModelBucket(_)
+        | GraphKind::Prefill
+        | GraphKind::PrefillBucket(_) => llama::language_model(g, &llama, c),
         GraphKind::LmHead => heads::lm_head(g, model, c, sizes.tied_head),
         _ => unreachable!("{kind} is a graph of another model"),
     }

@@ -20,7 +20,7 @@ pub(crate) struct GraphBuilder {
     operators: Operators,
     activations: Activations,
     /// Axes that have a name elsewhere, and a number in this graph.
-    fixed: &'static [(&'static str, usize)],
+    fixed: Vec<(&'static str, usize)>,
 }
 
 /// What a finished graph consists of.
@@ -74,10 +74,10 @@ impl Drop for Scope<'_> {
 
 impl GraphBuilder {
     /// A graph of the standard's operators, in which axes of these names have one extent.
-    pub(crate) fn standard(fixed: &'static [(&'static str, usize)]) -> Self {
+    pub(crate) fn standard(fixed: &[(&'static str, usize)]) -> Self {
         Self {
             operators: Operators::Standard,
-            fixed,
+            fixed: fixed.to_vec(),
             ..Self::default()
         }
     }
@@ -104,12 +104,19 @@ impl GraphBuilder {
         self.operators
     }
 
+    /// The number that an axis has in this graph, if it has one.
+    pub(crate) fn fixed(&self, axis: &str) -> Option<usize> {
+        let fixed = self.fixed.iter().find(|(name, _)| *name == axis);
+        fixed.map(|(_, extent)| *extent)
+    }
+
     /// A shape with the numbers that axes have in this graph.
     pub(super) fn settled(&self, mut shape: Shape) -> Shape {
         for dim in &mut shape {
-            let fixed = self.fixed.iter().find(|(name, _)| *dim == Dim::Named(name));
-            if let Some((_, extent)) = fixed {
-                *dim = Dim::Fixed(*extent);
+            if let Dim::Named(name) = *dim
+                && let Some(extent) = self.fixed(name)
+            {
+                *dim = Dim::Fixed(extent);
             }
         }
         shape

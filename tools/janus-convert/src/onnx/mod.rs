@@ -27,7 +27,7 @@ pub use listing::listing;
 pub(crate) use ops::Conv;
 pub(crate) use shape::{DType, Dim, Shape, shape};
 pub(crate) use value::Value;
-pub(crate) use writer::{GraphFile, Sink, TensorData};
+pub(crate) use writer::{Checksums, GraphFile, Sink, TensorData};
 
 /// Version of the `ai.onnx` operators.
 pub(crate) const OPSET: u32 = 20;

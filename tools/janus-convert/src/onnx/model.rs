@@ -93,7 +93,7 @@ fn tensor(
         Place::Data(offset) => {
             tensor.data_location = Some(proto::DataLocation::External as i32);
             tensor.external_data = vec![
-                pair("location", file.data_name()),
+                pair("location", file.data_name().to_owned()),
                 pair("offset", offset.to_string()),
                 pair("length", weight.bytes().to_string()),
             ];

@@ -3,6 +3,7 @@
 //! Weights lie in the order of their use. Large ones begin on a 64 KiB boundary, which is what
 //! Windows can map; others on 64 bytes. Those below 1 KiB stay inside the graph.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc;
@@ -36,13 +37,20 @@ pub(crate) trait TensorData {
 /// A finished graph with its weights still unread.
 pub(crate) struct GraphFile {
     file: String,
+    /// Name of the file with the weights.
+    data: String,
+    /// Whether another graph writes that file.
+    shared: bool,
     pub(super) parts: Parts,
     pub(super) places: Vec<Place>,
     data_bytes: u64,
 }
 
+/// The checksums of the weights in each file that was written, in order.
+pub(crate) type Checksums = BTreeMap<String, Vec<u32>>;
+
 /// Where the bytes of a weight go.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) enum Place {
     Inline,
     /// Offset in the file of weights.
@@ -75,10 +83,32 @@ impl GraphFile {
             .collect();
         Self {
             file: format!("{name}.onnx"),
+            data: format!("{name}.onnx.data"),
+            shared: false,
             parts,
             places,
             data_bytes,
         }
+    }
+
+    /// The graph with the weights of another one, which come from the same modules in the same formats:
+    /// it reads them from the file that the other one writes, if they lie there as its own would.
+    pub(crate) fn sharing(mut self, other: &Self) -> Self {
+        if self.stored().eq(other.stored()) {
+            self.data.clone_from(&other.data);
+            self.shared = true;
+        }
+        self
+    }
+
+    /// Name, type, shape and place of each weight in the file beside the graph.
+    fn stored(&self) -> impl Iterator<Item = (&str, DType, &[usize], Place)> {
+        let weights = self.parts.weights.iter().zip(&self.places);
+        let stored = weights.filter(|(_, place)| **place != Place::Inline);
+        stored.map(|(weight, place)| {
+            let name = self.parts.value(weight.value).name.as_str();
+            (name, weight.dtype, weight.dims.as_slice(), *place)
+        })
     }
 
     /// Name of the file with the nodes.
@@ -88,17 +118,17 @@ impl GraphFile {
 
     /// Name of the file with the weights, if there are any.
     pub(crate) fn data_file(&self) -> Option<String> {
-        (self.data_bytes > 0).then(|| self.data_name())
+        (self.data_bytes > 0).then(|| self.data.clone())
     }
 
     /// Name that the file with the weights has.
-    pub(super) fn data_name(&self) -> String {
-        format!("{}.data", self.file)
+    pub(super) fn data_name(&self) -> &str {
+        &self.data
     }
 
-    /// Length of the file with the weights.
+    /// Bytes of weights that it writes.
     pub(crate) fn data_bytes(&self) -> u64 {
-        self.data_bytes
+        if self.shared { 0 } else { self.data_bytes }
     }
 
     /// Name, type and shape of each input.
@@ -111,20 +141,23 @@ impl GraphFile {
         self.values(&self.parts.outputs)
     }
 
-    /// Writes both files into `dir`. `progress` is told how many bytes of weights have been
-    /// made since the last time, and may end it.
+    /// Writes both files into `dir`, or the graph alone where another one has written its weights.
+    /// `checksums` are those of every file so far. `progress` is told how many bytes of weights have
+    /// been made since the last time, and may end it.
     pub(crate) fn write(
         &self,
         dir: &Path,
+        checksums: &mut Checksums,
         progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<Vec<WrittenFile>> {
-        let (mut written, mut checksums) = (Vec::new(), Vec::new());
-        if let Some(name) = self.data_file() {
-            let file = HashedFile::create(dir, &name)?;
-            written.push(self.write_weights(file, &mut checksums, progress)?);
+        let mut written = Vec::new();
+        let checksums = checksums.entry(self.data.clone()).or_default();
+        if self.data_bytes() > 0 {
+            let file = HashedFile::create(dir, &self.data)?;
+            written.push(self.write_weights(file, checksums, progress)?);
         }
         let mut file = HashedFile::create(dir, &self.file)?;
-        file.write(&model::encode(self, &checksums)?)?;
+        file.write(&model::encode(self, checksums)?)?;
         written.push(file.finish()?);
         Ok(written)
     }
@@ -234,7 +267,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut made = 0;
         let written = file
-            .write(dir.path(), &mut |bytes| {
+            .write(dir.path(), &mut Checksums::new(), &mut |bytes| {
                 made += bytes;
                 ControlFlow::Continue(())
             })

@@ -81,7 +81,7 @@ impl fmt::Display for BisectReport {
         for graph in &self.not_compared {
             writeln!(
                 f,
-                "      {graph:16}  not compared: the model lacks it, or it takes other inputs"
+                "      {graph:18}  not compared: the model lacks it, or it takes other inputs"
             )?;
         }
         let departing = self.departures().len();
@@ -106,7 +106,7 @@ impl fmt::Display for BisectRow {
         let Some(departure) = &self.departure else {
             return write!(
                 f,
-                "ok    {graph:16}  {compared} values of {nodes} nodes, at most {worst:.1e} off"
+                "ok    {graph:18}  {compared} values of {nodes} nodes, at most {worst:.1e} off"
             );
         };
         let Departure {
@@ -118,7 +118,7 @@ impl fmt::Display for BisectRow {
         } = departure;
         write!(
             f,
-            "FAIL  {graph:16}  departs at `{node}` ({op_type}): {relative_error:.1e} off, after \
+            "FAIL  {graph:18}  departs at `{node}` ({op_type}): {relative_error:.1e} off, after \
              {compared} values at most {worst:.1e} off"
         )?;
         for weight in weights {

@@ -130,7 +130,7 @@ impl fmt::Display for PlacementReport {
         writeln!(f, "placement on {}, by the {}", self.provider, self.table)?;
         writeln!(
             f,
-            "      graph             nodes placed  heavy placed  operations leaving  bytes leaving"
+            "      graph               nodes placed  heavy placed  operations leaving  bytes leaving"
         )?;
         for graph in &self.graphs {
             writeln!(f, "{graph}")?;
@@ -151,7 +151,7 @@ impl fmt::Display for GraphPlacement {
         };
         write!(
             f,
-            "{verdict:4}  {:16}  {:>12}  {:>12}  {:>16.1} %  {:>11.1} %",
+            "{verdict:4}  {:18}  {:>12}  {:>12}  {:>16.1} %  {:>11.1} %",
             self.graph,
             format!("{} of {}", self.placed, self.nodes),
             format!("{} of {}", self.heavy_placed, self.heavy),

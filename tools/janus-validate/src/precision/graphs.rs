@@ -18,18 +18,19 @@ const SEQUENCES: usize = 2;
 /// What graphs gave, in the order in which they ran.
 pub(crate) type GraphOutputs = Vec<(GraphKind, Output)>;
 
-/// Compares what the model's graphs gave with what the reference's gave, in the same order.
+/// Compares what the model's graphs gave with what the reference's gave: a bucket of the model's that the
+/// reference lacks with its language model.
 pub(crate) fn compare_all(
     found: &GraphOutputs,
     expected: &GraphOutputs,
     limits: &Limits,
 ) -> Vec<GraphRow> {
-    let pairs = found.iter().zip(expected);
-    pairs
-        .map(|((graph, found), (_, expected))| {
-            GraphRow::new(*graph, compare(found, expected), limits)
-        })
-        .collect()
+    let rows = found.iter().filter_map(|(graph, found)| {
+        let of = |wanted: GraphKind| expected.iter().find(|(graph, _)| *graph == wanted);
+        let (_, expected) = of(*graph).or_else(|| of(GraphKind::LanguageModel))?;
+        Some(GraphRow::new(*graph, compare(found, expected), limits))
+    });
+    rows.collect()
 }
 
 fn compare(found: &Output, expected: &Output) -> GraphDifference {
@@ -158,7 +159,7 @@ impl LanguageInputs {
             for sequence in 0..recording.batch.sequences().min(SEQUENCES) {
                 let prompt = &recording.batch.prompts[sequence].ids;
                 let sequence = reference.embed_sequence(recording, sequence)?;
-                let hidden = run_decoder(reference, &sequence)?;
+                let hidden = run_decoder(reference, GraphKind::LanguageModel, &sequence)?;
                 let rows = predicting(hidden.view(), prompt.len());
                 match task {
                     Task::Image { .. } => of_images.push(rows),
@@ -177,7 +178,8 @@ impl LanguageInputs {
         })
     }
 
-    /// Runs the five graphs.
+    /// Runs the five graphs; where sizes are fixed, the language model's for every cache that holds the
+    /// sequences.
     pub(crate) fn run(
         &self,
         player: &mut Player<'_>,
@@ -190,10 +192,16 @@ impl LanguageInputs {
             .embed_image_tokens(&self.codes)?
             .view()
             .to_owned();
-        let mut hidden = Vec::new();
-        for embeds in &self.embeds {
-            tell(GraphKind::LanguageModel)?;
-            hidden.push(run_decoder(player, embeds)?);
+        let longest = self.embeds.iter().map(Embeddings::positions).max();
+        let decoders = decoders(player.manifest, longest.unwrap_or(0));
+        let mut of_decoders = Vec::new();
+        for graph in decoders {
+            let mut hidden = Vec::new();
+            for embeds in &self.embeds {
+                tell(graph)?;
+                hidden.push(run_decoder(player, graph, embeds)?);
+            }
+            of_decoders.push((graph, below_one_another(&hidden)));
         }
         tell(GraphKind::LmHead)?;
         let text_scores = player.scores(Task::Text, &self.text_hidden)?;
@@ -201,24 +209,54 @@ impl LanguageInputs {
         let drawing = Task::Image { guidance: 1.0 };
         let image_scores = player.scores(drawing, &self.image_hidden)?;
         let floats = |array: ArrayD<f32>| Output::F32(array);
-        Ok(vec![
+        let mut outputs = vec![
             (GraphKind::EmbedTokens, floats(text.into_dyn())),
             (GraphKind::GenEmbed, floats(codes.into_dyn())),
-            (
-                GraphKind::LanguageModel,
-                floats(below_one_another(&hidden).into_dyn()),
-            ),
-            (GraphKind::LmHead, floats(text_scores.into_dyn())),
-            (GraphKind::GenHead, floats(image_scores.into_dyn())),
-        ])
+        ];
+        let of_decoders = of_decoders.into_iter();
+        outputs.extend(of_decoders.map(|(graph, hidden)| (graph, floats(hidden.into_dyn()))));
+        outputs.push((GraphKind::LmHead, floats(text_scores.into_dyn())));
+        outputs.push((GraphKind::GenHead, floats(image_scores.into_dyn())));
+        Ok(outputs)
     }
 }
 
-/// All positions of one sequence in one pass, `[positions, hidden]`.
-fn run_decoder(player: &mut Player<'_>, embeds: &Embeddings) -> Result<Array2<f32>> {
-    let mut cache = player.llm.new_cache(1, embeds.positions())?;
-    let hidden = player.llm.forward(embeds, &mut cache)?;
-    Ok(hidden.view().index_axis(Axis(0), 0).to_owned())
+/// The language models whose caches hold so many positions, the smallest first.
+fn decoders(manifest: &Manifest, positions: usize) -> Vec<GraphKind> {
+    let buckets = manifest.graphs.keys().filter(|kind| match kind {
+        GraphKind::LanguageModelBucket(size) => *size >= positions,
+        _ => false,
+    });
+    let whole = [GraphKind::LanguageModel];
+    buckets.copied().chain(whole).collect()
+}
+
+/// All positions of one sequence, `[positions, hidden]`, in one pass; where sizes are fixed, in two, as
+/// the last one is for another graph.
+fn run_decoder(
+    player: &mut Player<'_>,
+    graph: GraphKind,
+    embeds: &Embeddings,
+) -> Result<Array2<f32>> {
+    let fixed = player.manifest.cache_sizes();
+    let positions = embeds.positions();
+    let room = match (graph.bucket(), fixed.last()) {
+        (Some(size), _) | (None, Some(&size)) => size,
+        (None, None) => positions,
+    };
+    let mut cache = player.llm.new_cache(1, room.max(positions))?;
+    let first = match fixed.is_empty() {
+        true => positions,
+        false => positions.saturating_sub(1).max(1),
+    };
+    let mut parts = Vec::new();
+    for piece in [0..first, first..positions] {
+        if !piece.is_empty() {
+            let hidden = player.llm.forward(&embeds.slice(piece), &mut cache)?;
+            parts.push(hidden.view().index_axis(Axis(0), 0).to_owned());
+        }
+    }
+    Ok(below_one_another(&parts))
 }
 
 /// Rows of one width, below one another; none of none.

@@ -166,7 +166,7 @@ impl fmt::Display for PrecisionReport {
         line(f, "", "graph", &["difference", "limit"])?;
         for row in &self.graphs {
             let (found, limit) = row.difference.cells(limits);
-            line(f, verdict(row.passed), row.graph.name(), &[&found, &limit])?;
+            line(f, verdict(row.passed), &row.graph.name(), &[&found, &limit])?;
         }
         writeln!(f)?;
         let heading = [

@@ -116,7 +116,7 @@ pub(crate) struct Positions {
 #[derive(Debug)]
 pub(crate) struct Player<'a> {
     pub(crate) llm: LanguageModel,
-    manifest: &'a Manifest,
+    pub(crate) manifest: &'a Manifest,
     /// The material's pictures.
     pictures: &'a [ImageEmbeds],
 }

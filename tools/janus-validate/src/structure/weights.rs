@@ -22,6 +22,10 @@ const WORTH: u64 = 1 << 10;
 /// Bytes that are read at a time.
 const CHUNK: usize = 1 << 20;
 
+/// The CRC-32 of each weight that was read, by its file, offset and length: graphs that share a file
+/// have it read once.
+pub(super) type Known = BTreeMap<(PathBuf, u64, u64), u32>;
+
 /// Where the bytes of a weight lie.
 struct Placed<'a> {
     tensor: &'a Tensor,
@@ -32,6 +36,7 @@ struct Placed<'a> {
 pub(super) fn check(
     check: &mut Check<'_>,
     folder: &Path,
+    known: &mut Known,
     progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<()> {
     let graph = check.model.graph();
@@ -75,7 +80,7 @@ pub(super) fn check(
     }
     for (file, mut placed) in files {
         overlaps(check, &mut placed);
-        contents(check, &folder.join(file), &placed, progress)?;
+        contents(check, &folder.join(file), &placed, known, progress)?;
     }
     Ok(())
 }
@@ -161,6 +166,7 @@ fn contents(
     check: &mut Check<'_>,
     path: &Path,
     placed: &[Placed<'_>],
+    read: &mut Known,
     progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<()> {
     let failed = |source| Error::ReadFile {
@@ -171,7 +177,16 @@ fn contents(
     let mut known: BTreeMap<(u32, u64), &Placed<'_>> = BTreeMap::new();
     for it in placed {
         let name = it.tensor.name();
-        let crc = checksum(&mut file, it).map_err(failed)?;
+        let place = (path.to_owned(), it.offset, it.bytes);
+        let crc = match read.get(&place) {
+            Some(crc) => *crc,
+            None => {
+                let crc = checksum(&mut file, it).map_err(failed)?;
+                read.insert(place, crc);
+                tell(progress, it.bytes)?;
+                crc
+            }
+        };
         if let Some(expected) = it.tensor.metadata(CRC32) {
             check.report.checksums += 1;
             if expected != format!("{crc:08x}") {
@@ -189,7 +204,6 @@ fn contents(
             let message = format!("has the same bytes as `{}`", of_type.tensor.name());
             check.add(Fault::Duplicate, name, message, true);
         }
-        tell(progress, it.bytes)?;
     }
     Ok(())
 }

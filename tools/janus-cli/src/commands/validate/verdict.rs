@@ -6,7 +6,7 @@ use std::fs;
 use janus_runtime::manifest::DType;
 use janus_runtime::{ModelDir, library_info};
 use janus_validate::{
-    BisectReport, ForeignSummary, PlacementReport, PrecisionReport, Report, StructureReport,
+    BisectReport, ForeignSummary, PlacementReport, PrecisionReport, Report, Row, StructureReport,
 };
 use serde::Serialize;
 
@@ -107,7 +107,7 @@ impl Verdict {
         }
         if let Some(report) = &self.golden {
             let beyond = report.rows.iter().filter(|row| !row.passed);
-            let names: Vec<_> = beyond.map(|row| row.name.as_str()).collect();
+            let names: Vec<_> = beyond.map(Row::label).collect();
             expect_none("beyond tolerance", &names)?;
         }
         if let Some(report) = &self.precision {
