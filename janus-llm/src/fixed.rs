@@ -2,7 +2,7 @@
 //! want it. Whatever runs is brought into these sizes here, and the cache is kept here. A cache has the
 //! size that the graph reads: that of a bucket, or the context.
 
-use janus_runtime::manifest::{Dim, LanguageConfig};
+use janus_runtime::manifest::LanguageConfig;
 use janus_runtime::{Graph, Input, Output, tensors};
 use ndarray::{Array3, Array4, ArrayView3, ArrayView4, Axis, s};
 
@@ -16,17 +16,6 @@ const HIDDEN: f32 = -3e4;
 /// Why the elements of the cache are at hand.
 const HOST_CACHE: &str = "the cache of graphs of fixed size is the host's";
 
-/// Positions that a graph of fixed size takes.
-fn size(graph: &Graph) -> usize {
-    let inputs = graph.entry().inputs.iter();
-    let embeds = inputs.filter(|spec| spec.name == tensors::INPUTS_EMBEDS);
-    let mut sizes = embeds.filter_map(|spec| match spec.shape.get(1) {
-        Some(Dim::Fixed(size)) if *size > 0 => Some(*size),
-        _ => None,
-    });
-    sizes.next().unwrap_or(1)
-}
-
 /// Runs a graph of fixed size on new positions, which are numbered from `starts` on in each row, row
 /// by row and piece by piece, and extends the cache by them.
 pub(crate) fn extend(
@@ -37,7 +26,7 @@ pub(crate) fn extend(
     config: &LanguageConfig,
 ) -> Result<HiddenStates> {
     let (rows, new) = (embeds.rows(), embeds.positions());
-    let size = size(graph);
+    let size = graph.entry().positions().unwrap_or(1);
     let mut hidden = Array3::zeros((rows, new, config.hidden_size));
     let before = cache.lengths.clone();
     for (row, &start) in starts.iter().enumerate() {

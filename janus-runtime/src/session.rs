@@ -12,6 +12,7 @@ use crate::contract::GraphKind;
 use crate::error::{Error, Result};
 use crate::library::environment;
 use crate::manifest::GraphEntry;
+use crate::model_dir::hexadecimal;
 use crate::placement::{Placement, RECORD};
 use crate::provider::ExecutionProvider;
 use crate::registration::dispatches;
@@ -51,10 +52,7 @@ impl SessionOptions {
             for (key, value) in &self.settings {
                 hash.update(format!("\n{key}={value}"));
             }
-            let name: String = hash.finalize()[..8]
-                .iter()
-                .map(|b| format!("{b:02x}"))
-                .collect();
+            let name = hexadecimal(&hash.finalize()[..8]);
             options.cache = self.cache.as_ref().map(|cache| cache.join(name));
         }
         options

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Dim, Manifest, Operators};
+use super::{Dim, GraphEntry, Manifest, Operators};
 use crate::contract::{GraphKind, tensors};
 use crate::error::{Error, Result};
 
@@ -60,5 +60,17 @@ impl Manifest {
             }
         }
         Ok(())
+    }
+}
+
+impl GraphEntry {
+    /// Positions that a graph of the transformer takes at a time, where that is fixed.
+    pub fn positions(&self) -> Option<usize> {
+        let mut inputs = self.inputs.iter();
+        let embeds = inputs.find(|spec| spec.name == tensors::INPUTS_EMBEDS)?;
+        match embeds.shape.get(1) {
+            Some(Dim::Fixed(positions)) if *positions > 0 => Some(*positions),
+            _ => None,
+        }
     }
 }

@@ -1,13 +1,10 @@
 //! What a piece of work moves and computes, by the sizes of the model.
 
-use janus_runtime::manifest::{Activations, DType, LanguageConfig};
+use janus_runtime::manifest::{Activations, DType, GraphEntry, LanguageConfig};
 use janus_runtime::{ExecutionProvider, GraphKind, Manifest};
 use serde::Serialize;
 
 use crate::plan::Head;
-
-/// Positions of a piece of a prompt where sizes are fixed.
-const PIECE: usize = 64;
 
 /// What a piece of work makes, moves and computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -87,7 +84,9 @@ impl Costs<'_> {
             },
         );
         let weights = self.widened(self.file(GraphKind::LanguageModel));
-        let pieces = (pass.rows * pass.new.div_ceil(PIECE)) as u64;
+        let prefill = self.model.graphs.get(&GraphKind::Prefill);
+        let piece = prefill.and_then(GraphEntry::positions).unwrap_or(1);
+        let pieces = (pass.rows * pass.new.div_ceil(piece)) as u64;
         Some(pieces * (weights + (cache * size_of::<f32>()) as u64))
     }
 

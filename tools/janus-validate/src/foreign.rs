@@ -166,8 +166,7 @@ impl ForeignDir {
 
     /// Graphs of the layout that are not there, in the precision that was asked for.
     fn missing(&self) -> Vec<&'static str> {
-        let mut stems: Vec<_> = self.layout.forms.iter().map(|form| form.stem).collect();
-        stems.dedup();
+        let mut stems = self.layout.stems();
         stems.retain(|stem| self.graphs.iter().all(|graph| graph.form.stem != *stem));
         stems
     }

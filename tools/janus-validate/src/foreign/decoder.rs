@@ -9,7 +9,7 @@ use janus_runtime::manifest::Dim;
 use ndarray::{Array, Array3, Axis, s};
 
 use super::layout::What;
-use super::reference::{Reference, joined, row};
+use super::reference::{Reference, joined, one_row, row};
 use super::session::{Pass, ranked};
 use crate::error::Result;
 
@@ -48,7 +48,10 @@ impl Pass<'_> {
                 &[
                     (if by_ids { What::Ids } else { What::Embeds }, given),
                     (What::Mask, Output::I64(Array::ones(vec![1, all]))),
-                    (What::Positions, positions(done..all)),
+                    (
+                        What::Positions,
+                        Output::I64(one_row(done as i64..all as i64)),
+                    ),
                     (
                         What::Kept,
                         Output::I64(Array::from_elem(vec![1], new as i64)),
@@ -160,14 +163,4 @@ impl Pass<'_> {
 
 pub(super) fn floats(embeds: &Embeddings) -> Output {
     Output::F32(embeds.view().to_owned().into_dyn())
-}
-
-/// `[1, s]`
-fn positions(range: std::ops::Range<usize>) -> Output {
-    let all = range.map(|at| at as i64).collect();
-    Output::I64(
-        ndarray::Array1::from_vec(all)
-            .insert_axis(Axis(0))
-            .into_dyn(),
-    )
 }

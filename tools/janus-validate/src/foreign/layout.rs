@@ -12,6 +12,15 @@ pub(super) struct Layout {
     pub(super) forms: &'static [Form],
 }
 
+impl Layout {
+    /// Names of its graphs' files, each once.
+    pub(super) fn stems(&self) -> Vec<&'static str> {
+        let mut stems: Vec<_> = self.forms.iter().map(|form| form.stem).collect();
+        stems.dedup();
+        stems
+    }
+}
+
 /// A graph, by the names of its file and its tensors.
 #[derive(Debug)]
 pub(super) struct Form {
@@ -126,6 +135,40 @@ const MASK: Slot = slot(What::Mask, "attention_mask");
 const POSITIONS: Slot = slot(What::Positions, "position_ids").optional();
 const KEPT: Slot = slot(What::Kept, "num_logits_to_keep").optional();
 
+/// What the transformer reads: embeddings, or ids.
+const BY_EMBEDS: &[Slot] = &by(slot(What::Embeds, "inputs_embeds"));
+const BY_IDS: &[Slot] = &by(slot(What::Ids, "input_ids"));
+
+const fn by(first: Slot) -> [Slot; 6] {
+    [first, MASK, POSITIONS, KEPT, PAST_KEY, PAST_VALUE]
+}
+
+/// The name is whatever the transformer and the heads call it.
+const HIDDEN: Slot = slot(What::Hidden, "hidden_states").of_any_name();
+
+const LOGITS: Slot = slot(What::Logits, "logits");
+
+const fn head(stem: &'static str, part: Part) -> Form {
+    Form {
+        stem,
+        part,
+        inputs: &[HIDDEN],
+        outputs: &[LOGITS],
+        masks: false,
+    }
+}
+
+/// A transformer with scores.
+const fn decoder(inputs: &'static [Slot]) -> Form {
+    Form {
+        stem: "model",
+        part: Part::Decoder,
+        inputs,
+        outputs: DECODED,
+        masks: false,
+    }
+}
+
 /// The layouts that are known.
 pub(super) const LAYOUTS: &[Layout] = &[
     Layout {
@@ -146,36 +189,12 @@ pub(super) const LAYOUTS: &[Layout] = &[
             Form {
                 stem: "language_model",
                 part: Part::Decoder,
-                inputs: &[
-                    slot(What::Embeds, "inputs_embeds"),
-                    MASK,
-                    POSITIONS,
-                    KEPT,
-                    PAST_KEY,
-                    PAST_VALUE,
-                ],
-                // Its name is whatever the heads call their input.
-                outputs: &[
-                    slot(What::Hidden, "hidden_states").of_any_name(),
-                    PRESENT_KEY,
-                    PRESENT_VALUE,
-                ],
+                inputs: BY_EMBEDS,
+                outputs: &[HIDDEN, PRESENT_KEY, PRESENT_VALUE],
                 masks: true,
             },
-            Form {
-                stem: "lm_head",
-                part: Part::TextHead,
-                inputs: &[slot(What::Hidden, "hidden_states").of_any_name()],
-                outputs: &[slot(What::Logits, "logits")],
-                masks: false,
-            },
-            Form {
-                stem: "gen_head",
-                part: Part::ImageHead,
-                inputs: &[slot(What::Hidden, "hidden_states").of_any_name()],
-                outputs: &[slot(What::Logits, "logits")],
-                masks: false,
-            },
+            head("lm_head", Part::TextHead),
+            head("gen_head", Part::ImageHead),
             Form {
                 stem: "gen_img_embeds",
                 part: Part::ImageEmbed,
@@ -194,42 +213,13 @@ pub(super) const LAYOUTS: &[Layout] = &[
     },
     Layout {
         name: "decoder of onnxruntime-genai or Optimum",
-        forms: &[
-            Form {
-                stem: "model",
-                part: Part::Decoder,
-                inputs: &[
-                    slot(What::Embeds, "inputs_embeds"),
-                    MASK,
-                    POSITIONS,
-                    KEPT,
-                    PAST_KEY,
-                    PAST_VALUE,
-                ],
-                outputs: DECODED,
-                masks: false,
-            },
-            Form {
-                stem: "model",
-                part: Part::Decoder,
-                inputs: &[
-                    slot(What::Ids, "input_ids"),
-                    MASK,
-                    POSITIONS,
-                    KEPT,
-                    PAST_KEY,
-                    PAST_VALUE,
-                ],
-                outputs: DECODED,
-                masks: false,
-            },
-        ],
+        forms: &[decoder(BY_EMBEDS), decoder(BY_IDS)],
     },
 ];
 
 /// Scores, hidden states, or both.
 const DECODED: &[Slot] = &[
-    slot(What::Logits, "logits").optional(),
+    LOGITS.optional(),
     slot(What::Hidden, "hidden_states").optional(),
     PRESENT_KEY,
     PRESENT_VALUE,

@@ -1,6 +1,6 @@
 //! Files and tensors, mapped by their names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use janus_onnx::proto::{DataType, Graph, Model, ValueInfo};
@@ -43,11 +43,8 @@ pub(super) fn forms(
 
 /// Gives every input and output its meaning in the first form that fits.
 pub(super) fn map(forms: &[&'static Form], graph: &Graph) -> Option<Mapped> {
-    let stored: Vec<_> = graph
-        .initializer
-        .iter()
-        .map(|weight| weight.name())
-        .collect();
+    let stored = graph.initializer.iter().map(|weight| weight.name());
+    let stored: BTreeSet<_> = stored.collect();
     let given = |value: &&ValueInfo| !stored.contains(&value.name());
     let inputs: Vec<_> = graph
         .input
@@ -176,8 +173,7 @@ pub(super) fn expected(forms: &[&'static Form]) -> String {
 pub(super) fn known() -> String {
     let mut text = String::new();
     for layout in LAYOUTS {
-        let mut stems: Vec<_> = layout.forms.iter().map(|form| form.stem).collect();
-        stems.dedup();
+        let stems = layout.stems();
         let separator = if text.is_empty() { "" } else { "; " };
         let _ = write!(text, "{separator}{}: {}", layout.name, stems.join(", "));
     }

@@ -5,7 +5,7 @@ use janus_runtime::manifest::Manifest;
 use janus_runtime::{ImageToken, ModelDir, SessionOptions, Token, TokenId};
 use janus_vision::{Convention, PixelValues, VisionEncoder};
 use janus_vq::{ImageTokens, VqDecoder};
-use ndarray::{Array2, Array3, ArrayD, Axis, concatenate, s};
+use ndarray::{Array1, Array3, ArrayD, Axis, concatenate, s};
 
 use crate::error::Result;
 use crate::precision::Material;
@@ -71,10 +71,7 @@ impl<'a> Reference<'a> {
     pub(super) fn picture_positions(&self) -> ArrayD<i64> {
         let places = self.start..self.start + self.dir.manifest().vision.num_tokens;
         let is_of_picture = |at| i64::from(places.contains(&at));
-        let all = (0..self.prompt.len()).map(is_of_picture).collect();
-        Array2::from_shape_vec((1, self.prompt.len()), all)
-            .unwrap_or_default()
-            .into_dyn()
+        one_row((0..self.prompt.len()).map(is_of_picture))
     }
 
     /// `[1, tokens]`
@@ -111,18 +108,13 @@ impl<'a> Reference<'a> {
 
     /// A single image token, `[1, 1, H]`.
     pub(super) fn embed_code(&mut self) -> Result<Embeddings> {
-        let code = self.codes().first().copied().unwrap_or_default();
-        let code = ImageToken::from_index(code as u32);
-        Ok(self.llm.embed_image_tokens(&[code])?)
+        let codes: Vec<_> = self.codes.row(0).take(1).collect();
+        Ok(self.llm.embed_image_tokens(&codes)?)
     }
 
     /// Every code's embedding, `[1, tokens, H]`.
     pub(super) fn code_embeds(&mut self) -> Result<ArrayD<f32>> {
-        let codes: Vec<_> = self
-            .codes()
-            .iter()
-            .map(|&it| ImageToken::from_index(it as u32))
-            .collect();
+        let codes: Vec<_> = self.codes.row(0).collect();
         let rows = self.llm.embed_image_tokens(&codes)?;
         Ok(rows
             .view()
@@ -185,10 +177,13 @@ fn prompt(manifest: &Manifest) -> (Vec<TokenId>, usize) {
 
 /// Ids as a graph takes them, `[1, s]`.
 pub(super) fn row(ids: &[TokenId]) -> ArrayD<i64> {
-    let ids = ids.iter().map(|id| i64::from(id.0)).collect();
-    ndarray::Array1::from_vec(ids)
-        .insert_axis(Axis(0))
-        .into_dyn()
+    one_row(ids.iter().map(|id| i64::from(id.0)))
+}
+
+/// Numbers of positions, `[1, s]`.
+pub(super) fn one_row(numbers: impl IntoIterator<Item = i64>) -> ArrayD<i64> {
+    let numbers: Array1<_> = numbers.into_iter().collect();
+    numbers.insert_axis(Axis(0)).into_dyn()
 }
 
 /// Pieces of a row behind one another.
