@@ -2,11 +2,12 @@
 
 use std::hint::black_box;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::statistics::Summary;
 
 /// The buffer has at least so many bytes, far more than a last-level cache holds.
 const LEAST_BYTES: usize = 512 << 20;
@@ -17,33 +18,63 @@ const MOST_BYTES: usize = 4 << 30;
 /// Sums that are independent of one another, so that loads overlap.
 const LANES: usize = 32;
 
+/// Threads that have worked wait for more work with the processor busy; so long after a run they sleep.
+const UNTIL_ASLEEP: Duration = Duration::from_millis(50);
+
 /// How fast some threads together read memory.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Bandwidth {
-    /// Bytes per second.
-    pub bytes_per_second: f64,
+    /// Bytes per second, of every time that they read.
+    pub bytes_per_second: Summary,
     /// Threads that read.
     pub threads: usize,
 }
 
-/// Measures how fast `threads` threads together read memory: the best of `passes` over a buffer
-/// that no cache holds.
-///
-/// The best, because a pass can only be slowed down, by whoever else uses the machine.
-///
-/// # Errors
-///
-/// [`Error::BandwidthBuffer`] where there is no room for the buffer.
-pub fn read_bandwidth(threads: usize, passes: usize) -> Result<Bandwidth> {
-    let threads = threads.max(1);
-    let bytes = threads.saturating_mul(BYTES_PER_THREAD);
-    let buffer = buffer(bytes.clamp(LEAST_BYTES, MOST_BYTES))?;
-    let seconds = (0..passes.max(1)).map(|_| pass(&buffer, threads));
-    let best = seconds.fold(f64::INFINITY, f64::min);
-    Ok(Bandwidth {
-        bytes_per_second: size_of_val(&buffer[..]) as f64 / best,
-        threads,
-    })
+/// Reads memory between runs, so that what a run reads per second can be set beside what the memory gives at
+/// that time: where others use the machine, it may be half of what it was a minute ago.
+#[derive(Debug)]
+pub struct MemoryReader {
+    buffer: Vec<u64>,
+    threads: usize,
+    rates: Vec<f64>,
+}
+
+impl MemoryReader {
+    /// A buffer that no cache holds, for `threads` threads to read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BandwidthBuffer`] where there is no room for it.
+    pub fn new(threads: usize) -> Result<Self> {
+        let threads = threads.max(1);
+        let bytes = threads.saturating_mul(BYTES_PER_THREAD);
+        Ok(Self {
+            buffer: buffer(bytes.clamp(LEAST_BYTES, MOST_BYTES))?,
+            threads,
+            rates: Vec::new(),
+        })
+    }
+
+    /// Bytes that are read at a time.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.buffer[..])
+    }
+
+    /// Reads the buffer once, a part by each thread, when what ran before is asleep. Gives bytes per second.
+    pub fn read(&mut self) -> f64 {
+        thread::sleep(UNTIL_ASLEEP);
+        let rate = self.bytes() as f64 / pass(&self.buffer, self.threads);
+        self.rates.push(rate);
+        rate
+    }
+
+    /// How fast memory was read so far, if it was.
+    pub fn bandwidth(&self) -> Option<Bandwidth> {
+        (!self.rates.is_empty()).then(|| Bandwidth {
+            bytes_per_second: Summary::of(&self.rates),
+            threads: self.threads,
+        })
+    }
 }
 
 /// A buffer whose every page has been written, so that each is one of its own.
@@ -95,8 +126,15 @@ mod tests {
 
     #[test]
     fn a_bandwidth_is_a_positive_number() {
-        let bandwidth = read_bandwidth(2, 1).unwrap();
-        assert_eq!(bandwidth.threads, 2);
-        assert!(bandwidth.bytes_per_second.is_finite() && bandwidth.bytes_per_second > 0.0);
+        let mut reader = MemoryReader::new(2).unwrap();
+        assert_eq!(reader.bandwidth(), None);
+        let rates = [reader.read(), reader.read()];
+        assert!(rates.iter().all(|rate| rate.is_finite() && *rate > 0.0));
+        let bandwidth = reader.bandwidth().unwrap();
+        assert_eq!((bandwidth.threads, bandwidth.bytes_per_second.runs), (2, 2));
+        assert_eq!(
+            bandwidth.bytes_per_second.median,
+            (rates[0] + rates[1]) / 2.0
+        );
     }
 }

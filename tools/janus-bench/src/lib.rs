@@ -25,7 +25,7 @@
 //! let budget = Budget { seconds: 1.0, repeats: Some(3) };
 //!
 //! let mut subject = LocalModel::new(model, SessionOptions::default(), plan);
-//! let stages = measure(&mut subject, &[Stage::Decode], &budget, &mut |_| ())?;
+//! let stages = measure(&mut subject, &[Stage::Decode], &budget, None, &mut |_| ())?;
 //! let pair = stages[0].measurements.iter().find(|m| m.name == "decode.2").expect("two rows");
 //! println!("a step of a guided picture takes {} s", pair.time.median);
 //! # Ok(())
@@ -47,7 +47,7 @@ mod subject;
 mod table;
 mod workload;
 
-pub use bandwidth::{Bandwidth, read_bandwidth};
+pub use bandwidth::{Bandwidth, MemoryReader};
 pub use compare::{Pairing, StagePairings, compare};
 pub use cost::Cost;
 pub use error::{AnyError, Error, Result};

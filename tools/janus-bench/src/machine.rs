@@ -16,8 +16,8 @@ pub struct Machine {
     pub cpu: Option<String>,
     /// Processors that this process may use.
     pub processors: usize,
-    /// How fast as many threads as the runs used read memory; only measured where it is compared
-    /// with something.
+    /// How fast as many threads as the runs used read memory between them; only measured where it is
+    /// compared with something.
     pub read_bandwidth: Option<Bandwidth>,
 }
 

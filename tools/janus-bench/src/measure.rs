@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::bandwidth::MemoryReader;
 use crate::cost::Cost;
 use crate::error::{AnyError, Error, Result};
 use crate::stage::Stage;
-use crate::statistics::Summary;
+use crate::statistics::{Summary, median};
 use crate::subject::{Case, Subject, Timed};
 
 /// Runs that a case has at least, where nobody says how many.
@@ -87,13 +88,22 @@ pub struct Measurement {
     pub bytes_per_second: Option<f64>,
     /// Operations per second.
     pub operations_per_second: Option<f64>,
-    /// Bytes per second in parts of the machine's read bandwidth, where that was measured.
+    /// Bytes per second in parts of what memory was read at before and after the run, in the median of the
+    /// runs; where that was measured.
     pub bandwidth_share: Option<f64>,
 }
 
 impl Measurement {
-    fn new(timed: Timed, seconds: &[f64]) -> Self {
+    /// `rates` are those at which memory was read before and after each run, if it was.
+    fn new(timed: Timed, seconds: &[f64], rates: &[f64]) -> Self {
         let time = Summary::of(seconds);
+        let share = |bytes: u64| {
+            let around = rates.windows(2).map(|pair| (pair[0] + pair[1]) / 2.0);
+            let shares = around
+                .zip(seconds)
+                .map(|(rate, seconds)| bytes as f64 / seconds / rate);
+            median(&shares.collect::<Vec<_>>())
+        };
         let per_second = |count: Option<u64>| count.map(|count| count as f64 / time.median);
         Self {
             name: timed.name,
@@ -103,12 +113,14 @@ impl Measurement {
             tokens_per_second: per_second(timed.cost.tokens),
             bytes_per_second: per_second(timed.cost.bytes),
             operations_per_second: per_second(timed.cost.operations),
-            bandwidth_share: None,
+            bandwidth_share: timed.cost.bytes.filter(|_| rates.len() > 1).map(share),
         }
     }
 }
 
 /// Measures stages of one subject. Each case is run once before its runs count, unless it is long.
+/// Where there is a `reader`, it reads memory before and after every run of a case that reads a known number of
+/// bytes; its own buffer is not counted as memory of the subject.
 ///
 /// # Errors
 ///
@@ -117,6 +129,7 @@ pub fn measure(
     subject: &mut impl Subject,
     stages: &[Stage],
     budget: &Budget,
+    mut reader: Option<&mut MemoryReader>,
     watch: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Vec<StageMeasurements>> {
     let total = stages.iter().map(|&stage| subject.cases(stage).len()).sum();
@@ -130,7 +143,7 @@ pub fn measure(
                 total,
             });
         };
-        let of_stage = measure_stage(subject, stage, budget, &mut tell);
+        let of_stage = measure_stage(subject, stage, budget, reader.as_deref_mut(), &mut tell);
         measured.push(of_stage.map_err(|source| Error::Measure { stage, source })?);
         done += subject.cases(stage).len();
     }
@@ -142,6 +155,7 @@ fn measure_stage(
     subject: &mut impl Subject,
     stage: Stage,
     budget: &Budget,
+    mut reader: Option<&mut MemoryReader>,
     tell: &mut dyn FnMut(&str, usize),
 ) -> Result<StageMeasurements, AnyError> {
     tell(stage.name(), 0);
@@ -154,16 +168,26 @@ fn measure_stage(
         if !case.long {
             subject.run(i)?;
         }
+        let reads = !case.long && case.timed.iter().any(|timed| timed.cost.bytes.is_some());
+        let mut read = || {
+            reader
+                .as_deref_mut()
+                .filter(|_| reads)
+                .map(MemoryReader::read)
+        };
         let begun = Instant::now();
+        let mut rates = Vec::from_iter(read());
         while !budget.is_spent(case, cases.len(), seconds.runs(), begun.elapsed()) {
             seconds.push(&subject.run(i)?);
+            rates.extend(read());
         }
         let timed = case.timed.iter().cloned().zip(&seconds.0);
-        measurements.extend(timed.map(|(timed, seconds)| Measurement::new(timed, seconds)));
+        measurements.extend(timed.map(|(timed, seconds)| Measurement::new(timed, seconds, &rates)));
     }
+    let buffer = reader.map_or(0, |reader| reader.bytes() as u64);
     Ok(StageMeasurements {
         stage,
-        peak_memory: subject.close()?,
+        peak_memory: subject.close()?.map(|peak| peak.saturating_sub(buffer)),
         measurements,
     })
 }
@@ -243,12 +267,18 @@ pub(crate) mod tests {
     fn the_first_run_does_not_count() {
         let mut script = Script::new(&[100.0, 1.0, 3.0, 2.0]);
         let mut told = Vec::new();
-        let stages = measure(&mut script, &[Stage::Vq], &repeats(3), &mut |progress| {
-            told.push(format!(
-                "{} {}/{}",
-                progress.what, progress.done, progress.total
-            ));
-        });
+        let stages = measure(
+            &mut script,
+            &[Stage::Vq],
+            &repeats(3),
+            None,
+            &mut |progress| {
+                told.push(format!(
+                    "{} {}/{}",
+                    progress.what, progress.done, progress.total
+                ));
+            },
+        );
         let stages = stages.unwrap();
         assert_eq!(
             script.log,
@@ -276,7 +306,7 @@ pub(crate) mod tests {
             seconds: 0.0,
             repeats: None,
         };
-        let stages = measure(&mut script, &[Stage::Image], &budget, &mut |_| ()).unwrap();
+        let stages = measure(&mut script, &[Stage::Image], &budget, None, &mut |_| ()).unwrap();
         assert_eq!(stages[0].measurements[0].time.runs, 1);
         assert_eq!(script.log, ["open image", "run 0", "close"]);
     }
@@ -311,7 +341,7 @@ pub(crate) mod tests {
             }
         }
         let stages = [Stage::Heads];
-        let error = measure(&mut Broken, &stages, &repeats(1), &mut |_| ()).unwrap_err();
+        let error = measure(&mut Broken, &stages, &repeats(1), None, &mut |_| ()).unwrap_err();
         assert_eq!(error.to_string(), "cannot measure stage `heads`");
     }
 }

@@ -8,6 +8,7 @@ use janus_runtime::manifest::DrawingConfig;
 use janus_runtime::{ExecutionProvider, GraphKind, Placement};
 use serde::Serialize;
 
+use crate::bandwidth::Bandwidth;
 use crate::compare::StagePairings;
 use crate::machine::Machine;
 use crate::measure::{Measurement, StageMeasurements};
@@ -116,14 +117,8 @@ impl Report {
         machine: Machine,
         plan: &Plan,
         drawing: &DrawingConfig,
-        mut stages: Vec<StageMeasurements>,
+        stages: Vec<StageMeasurements>,
     ) -> Self {
-        if let Some(bandwidth) = machine.read_bandwidth {
-            for measurement in stages.iter_mut().flat_map(|stage| &mut stage.measurements) {
-                let rate = measurement.bytes_per_second;
-                measurement.bandwidth_share = rate.map(|rate| rate / bandwidth.bytes_per_second);
-            }
-        }
         Self {
             picture: Picture::of(&stages, Length::of(drawing)),
             limits: plan.limits.clone(),
@@ -286,8 +281,15 @@ fn fmt_machine(f: &mut fmt::Formatter<'_>, machine: &Machine) -> fmt::Result {
     let count = machine.processors;
     write!(f, "{:10} {cpu}, {count} processors", "machine")?;
     if let Some(bandwidth) = machine.read_bandwidth {
-        let rate = bandwidth.bytes_per_second / 1e9;
-        write!(f, "; {} threads read {rate:.1} GB/s", bandwidth.threads)?;
+        let Bandwidth {
+            bytes_per_second: rate,
+            threads,
+        } = bandwidth;
+        let [low, rate, high] = [rate.p10, rate.median, rate.p90].map(|rate| rate / 1e9);
+        write!(
+            f,
+            "; {threads} threads read {rate:.1} GB/s ({low:.1} … {high:.1})"
+        )?;
     }
     writeln!(f, "\n{:10} {}", "janus", machine.janus)
 }

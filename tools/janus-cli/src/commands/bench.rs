@@ -6,8 +6,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use janus_bench::{
-    Bandwidth, Budget, Comparison, Head, LocalModel, Machine, Plan, Progress as Step, Report,
-    Setting, Settings, Stage, Subject, compare, measure, read_bandwidth,
+    Budget, Comparison, Head, LocalModel, Machine, MemoryReader, Plan, Progress as Step, Report,
+    Setting, Settings, Stage, Subject, compare, measure,
 };
 use janus_install::Library;
 use janus_runtime::ExecutionProvider;
@@ -37,9 +37,6 @@ draws one. What does not belong to how the model draws is left out.
 A comparison measures MODEL and the other side in turns, pair by pair, in changing order; ratios are
 the other side's time by that of MODEL. The other side has a process of its own, so that threads and
 library may differ; both have their graphs open at once.";
-
-/// Passes over the buffer whose best is the machine's read bandwidth; about a second.
-const BANDWIDTH_PASSES: usize = 48;
 
 /// Measure how long the parts of a model take, and what they move
 ///
@@ -132,17 +129,17 @@ fn report(args: &Args, context: &Context) -> anyhow::Result<Report> {
     let mut bar = Progress::steps("measuring", context);
 
     let reads_memory = reads_memory(&subject, &plan.stages, context);
-    if reads_memory {
-        measure_bandwidth(&mut machine, setting.threads, &mut bar)?;
-    }
-    let stages = measure(&mut subject, &plan.stages, &args.budget(), &mut |step| {
-        show(&mut bar, step);
-    })?;
-
-    if reads_memory {
-        // Whoever else uses the machine may have slowed the first one down.
-        measure_bandwidth(&mut machine, setting.threads, &mut bar)?;
-    }
+    let reader = reads_memory.then(|| MemoryReader::new(setting.threads));
+    let mut reader = reader.transpose()?;
+    let budget = args.budget();
+    let stages = measure(
+        &mut subject,
+        &plan.stages,
+        &budget,
+        reader.as_mut(),
+        &mut |step| show(&mut bar, step),
+    )?;
+    machine.read_bandwidth = reader.and_then(|reader| reader.bandwidth());
     let drawing = &manifest.drawing;
     let report = Report::new(setting, machine, &plan, drawing, stages);
     Ok(report.with_placements(&model.dir.placements()))
@@ -153,19 +150,6 @@ fn reads_memory(subject: &impl Subject, stages: &[Stage], context: &Context) -> 
     let cases = stages.iter().flat_map(|&stage| subject.cases(stage));
     let mut timed = cases.flat_map(|case| case.timed);
     context.global.on == ExecutionProvider::Cpu && timed.any(|timed| timed.cost.bytes.is_some())
-}
-
-/// Measures the read bandwidth, and keeps the better of this and what was measured before.
-fn measure_bandwidth(
-    machine: &mut Machine,
-    threads: usize,
-    bar: &mut Progress,
-) -> anyhow::Result<()> {
-    bar.describe("read bandwidth");
-    let now = read_bandwidth(threads, BANDWIDTH_PASSES)?;
-    let is_better = |before: &Bandwidth| before.bytes_per_second >= now.bytes_per_second;
-    machine.read_bandwidth = machine.read_bandwidth.filter(is_better).or(Some(now));
-    Ok(())
 }
 
 fn comparison(args: &Args, context: &Context) -> anyhow::Result<Comparison> {

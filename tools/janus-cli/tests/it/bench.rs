@@ -77,7 +77,7 @@ fn is_told_of_the_demo_model(report: &Value) {
     assert!(is_positive(&setting["threads"]));
     assert_eq!(report["machine"]["janus"], env!("CARGO_PKG_VERSION"));
     assert!(is_positive(
-        &report["machine"]["read_bandwidth"]["bytes_per_second"]
+        &report["machine"]["read_bandwidth"]["bytes_per_second"]["median"]
     ));
     // Its context ends before 620 positions, and its pictures have 36 tokens.
     assert_eq!(report["limits"][0]["stage"], "prefill");
