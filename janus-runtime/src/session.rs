@@ -8,7 +8,7 @@ use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBui
 
 use sha2::{Digest, Sha256};
 
-use crate::contract::GraphKind;
+use crate::contract::{GraphKind, tensors};
 use crate::error::{Error, Result};
 use crate::library::environment;
 use crate::manifest::GraphEntry;
@@ -41,6 +41,53 @@ impl SessionOptions {
             provider,
             ..Self::default()
         }
+    }
+
+    /// Whether steps of the transformer are captured once by the provider and replayed from then on, as its
+    /// own setting says: `enable_cuda_graph` of CUDA, `enableGraphCapture` of WebGPU.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ProviderSettingValue`] where the setting is neither `0` nor `1`.
+    pub fn captures(&self) -> Result<bool> {
+        let key = self.provider.capture_setting();
+        let setting = key.and_then(|key| self.settings.get_key_value(key));
+        match setting.map(|(key, value)| (key, value.as_str())) {
+            None | Some((_, "0")) => Ok(false),
+            Some((_, "1")) => Ok(true),
+            Some((key, value)) => Err(Error::ProviderSettingValue {
+                provider: self.provider,
+                key: key.clone(),
+                value: value.to_owned(),
+                expected: "0, 1".to_owned(),
+            }),
+        }
+    }
+
+    /// As these, for a graph. Only steps of the transformer are captured: what is replayed works on the
+    /// addresses that it was captured with, and the tensors of other graphs come and go.
+    fn for_graph(&self, graph: GraphKind, entry: &GraphEntry) -> Result<Self> {
+        let mut options = self.clone();
+        if self.captures()? {
+            let keeps_cache = || {
+                let has = |name| entry.inputs.iter().any(|spec| spec.name == name);
+                self.provider.memory().is_some() && has(tensors::SEQLENS_K)
+            };
+            match graph {
+                GraphKind::LanguageModel if keeps_cache() => {}
+                GraphKind::LanguageModel | GraphKind::LanguageModelBucket(_) => {
+                    return Err(Error::CannotCapture {
+                        graph,
+                        provider: self.provider,
+                    });
+                }
+                _ => {
+                    let key = self.provider.capture_setting();
+                    key.map(|key| options.settings.remove(key));
+                }
+            }
+        }
+        Ok(options)
     }
 
     /// As these, for a graph of these contents. CoreML finds what it compiled by the path of a graph,
@@ -131,6 +178,7 @@ fn builder(
     options: &SessionOptions,
 ) -> Result<SessionBuilder> {
     let provider = options.provider;
+    let options = &options.for_graph(graph, entry)?;
     let environment = environment()?;
     let dispatches = dispatches(options, entry)?;
     let mut builder =
