@@ -318,7 +318,9 @@ pub enum Error {
         expected: String,
     },
     /// Steps of a graph should be captured that does not work on a cache in the memory of its provider.
-    #[error("graph `{graph}` cannot be captured: it works on no cache in the memory of `{provider}`")]
+    #[error(
+        "graph `{graph}` cannot be captured: it works on no cache in the memory of `{provider}`"
+    )]
     CannotCapture {
         /// The graph.
         graph: GraphKind,

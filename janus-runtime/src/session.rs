@@ -220,6 +220,50 @@ fn configure(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::{Dim, ElementType, TensorSpec};
+
+    #[test]
+    fn only_steps_on_a_cache_of_the_device_are_captured() {
+        let with = |provider, key: &str, value: &str| SessionOptions {
+            settings: [(key.to_owned(), value.to_owned())].into(),
+            ..SessionOptions::on(provider)
+        };
+        let cuda = ExecutionProvider::Cuda { device: 0 };
+        let capture = with(cuda, "enable_cuda_graph", "1");
+        let in_place = GraphEntry {
+            inputs: vec![TensorSpec {
+                name: tensors::SEQLENS_K.to_owned(),
+                dtype: ElementType::I32,
+                shape: vec![Dim::Named("batch".to_owned())],
+            }],
+            ..GraphEntry::default()
+        };
+        let is_set = |options: &SessionOptions, kind, entry| {
+            let options = options.for_graph(kind, entry);
+            options.map(|it| it.captures()).and_then(|it| it)
+        };
+        assert!(is_set(&capture, GraphKind::LanguageModel, &in_place).unwrap());
+        assert!(!is_set(&capture, GraphKind::LmHead, &in_place).unwrap());
+        let outside = GraphEntry::default();
+        let refused = |options: &SessionOptions, entry| {
+            let found = is_set(options, GraphKind::LanguageModel, entry);
+            found.map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            refused(&capture, &outside).unwrap_err(),
+            "graph `language_model` cannot be captured: it works on no cache in the memory of `cuda:0`"
+        );
+        let tensorrt = ExecutionProvider::TensorRt { device: 0 };
+        let tensorrt = with(tensorrt, "trt_cuda_graph_enable", "1");
+        assert!(refused(&tensorrt, &in_place).is_err());
+        let off = with(cuda, "enable_cuda_graph", "0");
+        assert_eq!(refused(&off, &outside), Ok(false));
+        let unclear = with(cuda, "enable_cuda_graph", "true");
+        assert_eq!(
+            refused(&unclear, &in_place).unwrap_err(),
+            "`cuda:0` has no value `true` for `enable_cuda_graph`; there are 0, 1"
+        );
+    }
 
     #[test]
     fn what_coreml_compiles_is_kept_by_contents_and_settings() {

@@ -15,7 +15,9 @@ use std::sync::{Mutex, PoisonError};
 use ort::editor::{Graph, Model, Node, ONNX_DOMAIN, Opset};
 use ort::memory::{Allocator, MemoryInfo};
 use ort::session::Session;
-use ort::value::{DynValue, Outlet, Shape, SymbolicDimensions, Tensor, TensorElementType, ValueType};
+use ort::value::{
+    DynValue, Outlet, Shape, SymbolicDimensions, Tensor, TensorElementType, ValueType,
+};
 
 use super::{Float, Span, transfer};
 use crate::provider::ExecutionProvider;

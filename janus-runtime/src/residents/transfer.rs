@@ -21,7 +21,10 @@ pub(crate) fn send(
         .memory()
         .ok_or_else(|| ort::Error::new(format!("`{provider}` has no memory of its own")))?;
     let memory = MemoryInfo::new(device, index, AllocatorType::Device, MemoryType::Default)?;
-    let types: Vec<_> = from.iter().map(|tensor| of(tensor.dtype())).collect::<ort::Result<_>>()?;
+    let types: Vec<_> = from
+        .iter()
+        .map(|tensor| of(tensor.dtype()))
+        .collect::<ort::Result<_>>()?;
     let key = (Task::Transfer, format!("{types:?}"));
     let graph = || model(&types);
     with_session(key, provider, graph, |session| {
