@@ -48,7 +48,7 @@ const NAMES: &str = "cpu, cuda[:N], tensorrt[:N], directml[:N], coreml, openvino
 impl ExecutionProvider {
     /// What is wrong with the provider's kernel for an operator, where one is known to be.
     ///
-    /// WebGPU's attention is wrong on devices whose subgroups have four lanes (1.27; 1.30 is right).
+    /// WebGPU's attention is wrong on devices whose subgroups have four lanes (1.27, and by less 1.30).
     pub fn wrong_kernel(self, op_type: &str) -> Option<&'static str> {
         match (self, op_type) {
             (Self::WebGpu, "GroupQueryAttention" | "MultiHeadAttention") => {

@@ -23,8 +23,8 @@ use super::{Float, Span, transfer};
 use crate::provider::ExecutionProvider;
 use crate::session;
 
-/// Opset of the graph.
-pub(super) const OPSET: u32 = 18;
+/// Opset of the graphs.
+const OPSET: u32 = 18;
 /// Axes of a resident tensor; elements along the last go together.
 const AXES: usize = 4;
 
@@ -93,7 +93,7 @@ pub(super) fn copy<T: Float>(
     with_session(
         (Task::Copy, dtype.to_string()),
         provider,
-        || model(Task::Copy, dtype),
+        || copy_model(dtype),
         |session| {
             let mut io = session.create_binding()?;
             io.bind_input("from", from)?;
@@ -125,7 +125,7 @@ pub(super) fn zeros<T: Float>(
     with_session(
         (Task::Fill, dtype.to_string()),
         provider,
-        || model(Task::Fill, dtype),
+        || fill_model(dtype),
         |session| {
             let mut io = session.create_binding()?;
             io.bind_input("zero", &zero)?;
@@ -154,31 +154,34 @@ pub(super) fn with_session<R>(
     run(session)
 }
 
-fn model(task: Task, dtype: TensorElementType) -> ort::Result<Model> {
+fn fill_model(dtype: TensorElementType) -> ort::Result<Model> {
+    let mut graph = Graph::new()?;
+    graph.set_inputs([
+        outlet("zero", dtype, &[1; AXES]),
+        outlet("shape", TensorElementType::Int64, &[AXES as i64]),
+    ])?;
+    graph.set_outputs([outlet("filled", dtype, &[-1; AXES])])?;
+    graph.add_node(node("Expand", &["zero", "shape"], "filled")?)?;
+    model(graph)
+}
+
+fn copy_model(dtype: TensorElementType) -> ort::Result<Model> {
     let any = [-1; AXES];
     let places = [-1, AXES as i64 - 1];
     let mut graph = Graph::new()?;
-    match task {
-        Task::Fill => {
-            graph.set_inputs([
-                outlet("zero", dtype, &[1; AXES]),
-                outlet("shape", TensorElementType::Int64, &[AXES as i64]),
-            ])?;
-            graph.set_outputs([outlet("filled", dtype, &any)])?;
-            graph.add_node(node("Expand", &["zero", "shape"], "filled")?)?;
-        }
-        Task::Copy | Task::Transfer => {
-            graph.set_inputs([
-                outlet("from", dtype, &any),
-                outlet("to", dtype, &any),
-                outlet("sources", TensorElementType::Int64, &places),
-                outlet("targets", TensorElementType::Int64, &places),
-            ])?;
-            graph.set_outputs([outlet("copied", dtype, &any)])?;
-            graph.add_node(node("GatherND", &["from", "sources"], "rows")?)?;
-            graph.add_node(node("ScatterND", &["to", "targets", "rows"], "copied")?)?;
-        }
-    }
+    graph.set_inputs([
+        outlet("from", dtype, &any),
+        outlet("to", dtype, &any),
+        outlet("sources", TensorElementType::Int64, &places),
+        outlet("targets", TensorElementType::Int64, &places),
+    ])?;
+    graph.set_outputs([outlet("copied", dtype, &any)])?;
+    graph.add_node(node("GatherND", &["from", "sources"], "rows")?)?;
+    graph.add_node(node("ScatterND", &["to", "targets", "rows"], "copied")?)?;
+    model(graph)
+}
+
+pub(super) fn model(graph: Graph) -> ort::Result<Model> {
     let mut model = Model::new([Opset::new(ONNX_DOMAIN, OPSET)?])?;
     model.set_graph(graph)?;
     Ok(model)

@@ -1,11 +1,11 @@
 //! Copies between the host's memory and a device's, for which ONNX Runtime has no calls that go with every
 //! provider: a graph of one `Identity` for each tensor, so that one run carries them all.
 
-use ort::editor::{Graph, Model, Node, ONNX_DOMAIN, Opset};
+use ort::editor::{Graph, Model, Node, ONNX_DOMAIN};
 use ort::memory::{AllocatorType, MemoryInfo, MemoryType};
 use ort::value::{DynTensorRef, DynValue, Tensor, TensorElementType, ValueType};
 
-use super::device::{OPSET, Task, outlet, with_session};
+use super::device::{self, Task, outlet, with_session};
 use crate::provider::ExecutionProvider;
 
 /// Copies tensors of the host over those of the provider's memory; makes these where there are none yet.
@@ -93,7 +93,5 @@ fn model(types: &[(TensorElementType, usize)]) -> ort::Result<Model> {
         let copy = Node::new("Identity", ONNX_DOMAIN, name, [input(i)], [output(i)], [])?;
         graph.add_node(copy)?;
     }
-    let mut model = Model::new([Opset::new(ONNX_DOMAIN, OPSET)?])?;
-    model.set_graph(graph)?;
-    Ok(model)
+    device::model(graph)
 }
