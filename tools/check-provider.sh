@@ -53,10 +53,10 @@ parity() {
     done
 }
 
-target=${provider%%:*}
+target=${provider%%:*} capture=
 case $target in
 cpu) precisions='fp32 fp16 bf16 q8' ;;
-cuda) precisions='fp32 fp16 bf16' ;;
+cuda) precisions='fp32 fp16 bf16' capture='enable_cuda_graph=1' ;;
 *) precisions='fp32 fp16' ;;
 esac
 
@@ -79,6 +79,16 @@ if [ -n "$model" ]; then
     step text "$janus" --quiet text "$model" --on "$provider" --max-tokens 16 "What is the capital of France?"
     step image "$janus" --quiet image "$model" --on "$provider" --seed 7 --out "$logs/image.png" "a red fox"
     step bench "$janus" --quiet bench "$model" --on "$provider" --stage vision,prefill,decode,vq
+    if [ -n "$capture" ]; then
+        step image-captured "$janus" --verbose image "$model" --on "$provider" --seed 7 \
+            --provider-option "$capture" --out "$logs/image-captured.png" "a red fox"
+        row replayed "$(grep -c 'Replaying the captured' "$logs/image-captured.err")" steps
+        # Sums are added up in another order: it need not be.
+        cmp -s "$logs/image.png" "$logs/image-captured.png" && same=yes || same=no
+        row same-picture "$same" "with and without $capture"
+        step bench-captured "$janus" --quiet bench "$model" --on "$provider" --stage decode \
+            --provider-option "$capture"
+    fi
 fi
 echo "logs: $logs"
 exit $((failed * 6))

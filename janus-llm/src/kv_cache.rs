@@ -5,6 +5,7 @@ use janus_runtime::{
     Binding, ExecutionProvider, Graph, GraphKind, Resident, Residents, Span, tensors,
 };
 
+use crate::captures::{Captured, Captures};
 use crate::error::{Error, Result};
 
 /// Keys and values of every position seen, one row per sequence.
@@ -15,12 +16,30 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub struct KvCache {
     pub(crate) residents: Residents,
-    /// The graphs that have worked on it.
-    bindings: Vec<(GraphKind, Binding)>,
+    /// The graphs that have worked on it, and as the captured graph of which number.
+    bindings: Vec<(GraphKind, Option<u16>, Binding)>,
+    /// The captured graph of its steps.
+    graph: Option<u16>,
+    /// Where its memory came from, if its steps may be captured.
+    captures: Option<Captures>,
     pub(crate) lengths: Vec<usize>,
     capacity: usize,
     pub(crate) kv_heads: usize,
     pub(crate) head_dim: usize,
+}
+
+impl Drop for KvCache {
+    fn drop(&mut self) {
+        if let (Some(captures), Some(graph)) = (&self.captures, self.graph) {
+            captures.give_back(Captured {
+                rows: self.lengths.len(),
+                capacity: self.capacity,
+                graph,
+                residents: std::mem::take(&mut self.residents),
+                bindings: std::mem::take(&mut self.bindings),
+            });
+        }
+    }
 }
 
 /// What the elements of a cache are, and where they lie.
@@ -83,6 +102,8 @@ impl KvCache {
         Ok(Self {
             residents: Residents::new(residents, storage.dtype, storage.provider)?,
             bindings: Vec::new(),
+            graph: None,
+            captures: None,
             lengths: vec![0; rows],
             capacity,
             kv_heads: config.num_kv_heads,
@@ -90,17 +111,57 @@ impl KvCache {
         })
     }
 
-    /// The binding of a graph to this cache.
-    pub(crate) fn bound_to(&mut self, graph: &Graph) -> Result<&mut Binding> {
-        let kind = graph.kind();
-        let place = match self.bindings.iter().position(|(bound, _)| *bound == kind) {
+    /// As [`KvCache::new`], with steps that are captured as far as there is room for it.
+    pub(crate) fn captured(
+        config: &LanguageConfig,
+        storage: Storage,
+        rows: usize,
+        capacity: usize,
+        captures: &Captures,
+    ) -> Result<Self> {
+        let capacity = Captures::capacity(capacity, config.context_length);
+        let mut cache = match captures.take(rows, capacity) {
+            Some(free) => Self {
+                residents: free.residents,
+                bindings: free.bindings,
+                graph: Some(free.graph),
+                captures: None,
+                lengths: vec![0; rows],
+                capacity,
+                kv_heads: config.num_kv_heads,
+                head_dim: config.head_dim,
+            },
+            None => Self::new(config, storage, rows, capacity)?,
+        };
+        cache.captures = Some(captures.clone());
+        Ok(cache)
+    }
+
+    /// The captured graph of its steps; nothing if they are not captured.
+    pub(crate) fn step_graph(&mut self) -> Option<u16> {
+        let positions = self.rows() * self.capacity;
+        let number = || self.captures.as_ref()?.number(positions);
+        self.graph = self.graph.or_else(number);
+        self.graph
+    }
+
+    /// The binding of a graph to this cache, of runs that are captured where a number is given.
+    pub(crate) fn bound_to(
+        &mut self,
+        graph: &Graph,
+        captured: Option<u16>,
+    ) -> Result<&mut Binding> {
+        let which = (graph.kind(), captured);
+        let mut bound = self.bindings.iter();
+        let place = match bound.position(|(kind, number, _)| (*kind, *number) == which) {
             Some(place) => place,
             None => {
-                self.bindings.push((kind, graph.bind(&mut self.residents)?));
+                let binding = graph.bind(&mut self.residents, captured)?;
+                self.bindings.push((which.0, which.1, binding));
                 self.bindings.len() - 1
             }
         };
-        Ok(&mut self.bindings[place].1)
+        Ok(&mut self.bindings[place].2)
     }
 
     /// Number of sequences.

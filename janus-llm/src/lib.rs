@@ -32,6 +32,7 @@
 //! # }
 //! ```
 
+mod captures;
 mod embeddings;
 mod error;
 mod fixed;

@@ -7,6 +7,7 @@ use janus_runtime::{
 };
 use ndarray::{Array1, Array2, ArrayD, Dimension, Ix3, arr0};
 
+use crate::captures::Captures;
 use crate::embeddings::{Embeddings, HiddenStates};
 use crate::error::{Error, Result};
 use crate::fixed;
@@ -51,6 +52,8 @@ pub struct LanguageModel {
     /// Positions of a picture.
     picture: usize,
     storage: Storage,
+    /// Memory of captured steps, where steps are captured.
+    captures: Option<Captures>,
     /// Whether `prefill` takes several rows.
     wide: bool,
     pub(crate) prefixes: Prefixes,
@@ -91,6 +94,7 @@ impl LanguageModel {
             config: model.manifest().language.clone(),
             picture: model.manifest().drawing.num_tokens(),
             storage,
+            captures: options.captures()?.then(Captures::default),
             wide: model.manifest().has_wide_form(),
             prefixes: Prefixes::default(),
             many: MANY,
@@ -132,14 +136,25 @@ impl LanguageModel {
     }
 
     /// An empty cache for `rows` sequences of up to `capacity` positions. Where sizes are fixed it has
-    /// those of the smallest bucket that holds them.
+    /// those of the smallest bucket that holds them; where steps are captured
+    /// ([`SessionOptions::captures`]), a multiple of 256.
     ///
     /// # Errors
     ///
     /// [`Error::CacheSize`] where there are no rows or positions, or more of them than the context has.
     pub fn new_cache(&self, rows: usize, capacity: usize) -> Result<KvCache> {
         let capacity = self.transformer.capacity(capacity);
-        KvCache::new(&self.config, self.storage, rows, capacity)
+        let (config, storage) = (&self.config, self.storage);
+        match &self.captures {
+            Some(captures) => KvCache::captured(config, storage, rows, capacity, captures),
+            None => KvCache::new(config, storage, rows, capacity),
+        }
+    }
+
+    /// An empty cache for a prompt of one row, of whose steps none is captured.
+    pub(crate) fn prompt_cache(&self, positions: usize) -> Result<KvCache> {
+        let capacity = self.transformer.capacity(positions);
+        KvCache::new(&self.config, self.storage, 1, capacity)
     }
 
     /// Embeds text, one row: `[1, ids, hidden]`.
@@ -303,11 +318,19 @@ fn extend(
     let positions = Array2::from_shape_fn((rows, new), |(row, i)| (starts[row] + i) as i64);
     let last = cache.lengths.iter().map(|past| (past + new - 1) as i32);
     let seqlens: Array1<_> = last.collect();
-    let total = cache.lengths.iter().max().map_or(0, |past| past + new);
+    let captured = match new == 1 && graph.captures() {
+        true => cache.step_graph(),
+        false => None,
+    };
+    let total = match captured {
+        // What chooses a kernel's form is the same in every replay. Lengths are those of each row.
+        Some(_) => cache.capacity(),
+        None => cache.lengths.iter().max().map_or(0, |past| past + new),
+    };
     let total = arr0(total as i32);
 
     let hidden = graph.run_bound(
-        cache.bound_to(graph)?,
+        cache.bound_to(graph, captured)?,
         &[
             (tensors::INPUTS_EMBEDS, embeds.view().into()),
             (tensors::POSITION_IDS, positions.view().into()),

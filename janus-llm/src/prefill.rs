@@ -84,7 +84,7 @@ impl LanguageModel {
     /// Begins with a prompt of one row. What it has in common with the beginning of a recent one
     /// is in the cache at once.
     pub fn prefill(&mut self, prompt: Embeddings) -> Result<Prefill> {
-        let mut cache = self.new_cache(1, prompt.positions().max(1))?;
+        let mut cache = self.prompt_cache(prompt.positions().max(1))?;
         let many = self.transformer.has_prefill() && prompt.positions() >= self.many;
         if let Some((known, shared)) = self.prefixes.longest(&prompt, many) {
             cache.copy_positions(0, known, 0, shared)?;
@@ -120,7 +120,7 @@ impl LanguageModel {
             false => self.forward(&embeds, &mut prefill.cache)?,
         };
         if prefill.is_complete() && Prefixes::has_room_for(total) {
-            let mut copy = self.new_cache(1, total)?;
+            let mut copy = self.prompt_cache(total)?;
             copy.copy_row(0, &prefill.cache, 0)?;
             self.prefixes
                 .remember(prefill.prompt.clone(), copy, prefill.many);

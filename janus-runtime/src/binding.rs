@@ -1,10 +1,14 @@
 //! Graphs bound to memory that stays where it is from run to run.
 
+mod capture;
+
 use ndarray::{ArrayView, ArrayViewD, CowArray, IxDyn};
 use ort::memory::Allocator;
 use ort::session::IoBinding;
-use ort::value::{PrimitiveTensorElementType, Tensor};
+use ort::value::{DynTensorRef, PrimitiveTensorElementType, Tensor};
 
+use self::capture::Capture;
+pub(crate) use self::capture::run_options;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::manifest::{Dim, TensorSpec};
@@ -21,11 +25,18 @@ pub struct Binding {
     on_host: bool,
     inputs: Vec<(&'static str, Bound)>,
     output: Option<(&'static str, Typed<f32>)>,
+    /// Of runs that are captured.
+    capture: Option<Capture>,
 }
 
 impl Graph {
     /// Binds resident tensors, each to its input and its output.
-    pub fn bind(&self, residents: &mut Residents) -> Result<Binding> {
+    ///
+    /// Where a number is given, the provider captures the first run, and replays it from then on: shapes
+    /// stay as they are, and so does what kernels read on the host. The number is of this binding alone, and
+    /// the resident tensors outlive every run of the graph. Captured graphs are kept until the graph is
+    /// closed.
+    pub fn bind(&self, residents: &mut Residents, captured: Option<u16>) -> Result<Binding> {
         let setup = |name: &str, source| self.tensor_error(name, source);
         let io = self.session.create_binding();
         let mut io = io.map_err(|e| setup("binding", e))?;
@@ -36,6 +47,7 @@ impl Graph {
             on_host: self.provider() == ExecutionProvider::Cpu,
             inputs: Vec::new(),
             output: None,
+            capture: captured.map(|number| Capture::new(number, self.provider())),
         })
     }
 
@@ -62,8 +74,8 @@ impl Graph {
             .prepare_output(output, shape)
             .map_err(|source| self.tensor_error(output, source))?;
         let graph = self.kind();
-        self.session
-            .run_binding(&binding.io)
+        binding
+            .run(self)
             .map_err(|source| Error::Run { graph, source })?;
         let view = binding.output_view();
         match view.iter().find(|value| !value.is_finite()) {
@@ -97,7 +109,7 @@ impl Binding {
         if let Some(place) = place
             && self.inputs[place].1.overwrite(input)
         {
-            return match self.on_host {
+            return match self.on_host || self.capture.is_some() {
                 true => Ok(()),
                 false => self.inputs[place].1.bind(name, &mut self.io),
             };
@@ -109,7 +121,11 @@ impl Binding {
             Input::I64(array) => Bound::I64(Typed::new(array)?),
             Input::I32(array) => Bound::I32(Typed::new(array)?),
         };
-        bound.bind(name, &mut self.io)?;
+        match (&self.capture, place) {
+            (None, _) => bound.bind(name, &mut self.io)?,
+            (Some(_), None) => {}
+            (Some(_), Some(_)) => return Err(other_shape()),
+        }
         match place {
             Some(place) => self.inputs[place].1 = bound,
             None => self.inputs.push((name, bound)),
@@ -125,9 +141,27 @@ impl Binding {
             return Ok(());
         }
         let mut tensor = allocate(&shape)?;
-        self.io.bind_output(name, &mut tensor)?;
+        match (&self.capture, &self.output) {
+            (None, _) => self.io.bind_output(name, &mut tensor)?,
+            (Some(_), None) => {}
+            (Some(_), Some(_)) => return Err(other_shape()),
+        }
         self.output = Some((name, Typed { shape, tensor }));
         Ok(())
+    }
+
+    /// Runs the graph, or what was captured of it.
+    fn run(&mut self, graph: &mut Graph) -> ort::Result<()> {
+        let Some(capture) = &mut self.capture else {
+            let session = &mut graph.session;
+            session.run_binding_with_options(&self.io, &run_options(None)?)?;
+            return Ok(());
+        };
+        let (name, output) = self.output.as_mut().expect("an output that was prepared");
+        capture.send(&mut self.io, &self.inputs, (name, &output.tensor))?;
+        let session = &mut graph.session;
+        session.run_binding_with_options(&self.io, &capture.run()?)?;
+        capture.fetch(&mut output.tensor)
     }
 
     fn output_view(&self) -> ArrayViewD<'_, f32> {
@@ -137,7 +171,20 @@ impl Binding {
     }
 }
 
+/// Why a captured graph is not run.
+fn other_shape() -> ort::Error {
+    ort::Error::new("a graph that was captured has one shape")
+}
+
 impl Bound {
+    fn any(&self) -> DynTensorRef<'_> {
+        match self {
+            Self::F32(typed) => typed.tensor.upcast_ref(),
+            Self::I64(typed) => typed.tensor.upcast_ref(),
+            Self::I32(typed) => typed.tensor.upcast_ref(),
+        }
+    }
+
     fn bind(&self, name: &str, io: &mut IoBinding) -> ort::Result<()> {
         match self {
             Self::F32(typed) => io.bind_input(name, &typed.tensor),

@@ -317,6 +317,16 @@ pub enum Error {
         /// The values there are.
         expected: String,
     },
+    /// Steps of a graph should be captured that does not work on a cache in the memory of its provider.
+    #[error(
+        "graph `{graph}` cannot be captured: it works on no cache in the memory of `{provider}`"
+    )]
+    CannotCapture {
+        /// The graph.
+        graph: GraphKind,
+        /// The provider.
+        provider: ExecutionProvider,
+    },
     /// A tensor that graphs share could not be copied.
     #[error("cannot copy `{tensor}`")]
     CopyResident {

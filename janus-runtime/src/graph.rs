@@ -7,6 +7,7 @@ use half::{bf16, f16};
 use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::{DynValue, Tensor, TensorElementType, TensorRef, ValueType};
 
+use crate::binding::run_options;
 use crate::contract::GraphKind;
 use crate::error::{Error, Result};
 use crate::manifest::{Dim, ElementType, GraphEntry, TensorSpec};
@@ -22,6 +23,8 @@ pub struct Graph {
     entry: GraphEntry,
     provider: ExecutionProvider,
     placement: Placement,
+    /// Whether its steps are captured.
+    captures: bool,
     pub(crate) session: Session,
 }
 
@@ -30,19 +33,19 @@ impl Graph {
     pub(crate) fn new(
         kind: GraphKind,
         entry: GraphEntry,
-        provider: ExecutionProvider,
+        options: &SessionOptions,
         session: Session,
         placement: Placement,
     ) -> Result<Self> {
         expect_none_else(kind, &entry.outputs, session.outputs())?;
-        Self::with_more_outputs(kind, entry, provider, session, placement)
+        Self::with_more_outputs(kind, entry, options, session, placement)
     }
 
     /// As [`Graph::new`] for a session that may have other outputs too.
     pub(crate) fn with_more_outputs(
         kind: GraphKind,
         entry: GraphEntry,
-        provider: ExecutionProvider,
+        options: &SessionOptions,
         session: Session,
         placement: Placement,
     ) -> Result<Self> {
@@ -52,8 +55,9 @@ impl Graph {
         Ok(Self {
             kind,
             entry,
-            provider,
+            provider: options.provider,
             placement,
+            captures: kind == GraphKind::LanguageModel && options.captures()?,
             session,
         })
     }
@@ -77,7 +81,7 @@ impl Graph {
             inputs: specs(session.inputs())?,
             outputs: specs(session.outputs())?,
         };
-        Self::new(role, entry, options.provider, session, placement)
+        Self::new(role, entry, options, session, placement)
     }
 
     /// Which nodes run where, as ONNX Runtime recorded it.
@@ -93,6 +97,11 @@ impl Graph {
     /// Where it runs.
     pub fn provider(&self) -> ExecutionProvider {
         self.provider
+    }
+
+    /// Whether its steps are captured (see [`SessionOptions::captures`]).
+    pub fn captures(&self) -> bool {
+        self.captures
     }
 
     /// Its inputs and outputs.
@@ -152,10 +161,13 @@ impl Graph {
             values.push(((*name).to_owned(), value));
         }
         let kind = self.kind;
-        let outputs = self.session.run(values).map_err(|source| Error::Run {
+        let failed = |source| Error::Run {
             graph: kind,
             source,
-        })?;
+        };
+        let options = run_options(None).map_err(failed)?;
+        let outputs = self.session.run_with_options(values, &options);
+        let outputs = outputs.map_err(failed)?;
         collect(kind, &outputs)
     }
 

@@ -83,7 +83,7 @@ impl ModelDir {
         let (session, placement) = session::open(&file, (kind, &entry), &options)?;
         let mut placements = placements.lock().unwrap_or_else(PoisonError::into_inner);
         placements.insert(kind, placement.clone());
-        Graph::new(kind, entry, options.provider, session, placement)
+        Graph::new(kind, entry, &options, session, placement)
     }
 
     /// Opens a graph in other words: `bytes` take the place of its file, its weights stay where they
@@ -102,7 +102,7 @@ impl ModelDir {
         let options = &options.for_contents(&hexadecimal(&Sha256::digest(bytes)));
         let (session, placement) =
             session::open_bytes(bytes, self.path(), (kind, &entry), options)?;
-        Graph::with_more_outputs(kind, entry, options.provider, session, placement)
+        Graph::with_more_outputs(kind, entry, options, session, placement)
     }
 
     /// A graph that is opened when it is first needed.

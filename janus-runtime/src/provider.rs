@@ -6,6 +6,7 @@ use std::str::FromStr;
 use ort::ep;
 use ort::memory::AllocationDevice;
 
+use crate::contract::tensors;
 use crate::error::{Error, Result};
 
 /// Where graphs run. Parses from and prints as `cpu`, `cuda`, `cuda:1`, `tensorrt:0`,
@@ -47,14 +48,12 @@ const NAMES: &str = "cpu, cuda[:N], tensorrt[:N], directml[:N], coreml, openvino
 impl ExecutionProvider {
     /// What is wrong with the provider's kernel for an operator, where one is known to be.
     ///
-    /// Of WebGPU's attention, that with a cache is wrong in steps after a prompt (1.27 to 1.30), and that
-    /// without one on devices whose subgroups have four lanes (1.27).
+    /// WebGPU's attention is wrong on devices whose subgroups have four lanes (1.27, and by less 1.30).
     pub fn wrong_kernel(self, op_type: &str) -> Option<&'static str> {
         match (self, op_type) {
-            (Self::WebGpu, "GroupQueryAttention") => {
-                Some("it computes steps after a prompt wrongly")
+            (Self::WebGpu, "GroupQueryAttention" | "MultiHeadAttention") => {
+                Some("it is wrong on subgroups of four lanes")
             }
-            (Self::WebGpu, "MultiHeadAttention") => Some("it is wrong on subgroups of four lanes"),
             _ => None,
         }
     }
@@ -72,8 +71,26 @@ impl ExecutionProvider {
     pub(crate) fn memory(self) -> Option<(AllocationDevice<'static>, i32)> {
         match self {
             Self::Cuda { device } => Some((AllocationDevice::CUDA, device as i32)),
+            Self::WebGpu => Some((AllocationDevice::WEBGPU_BUFFER, 0)),
             _ => None,
         }
+    }
+
+    /// Its setting that has graphs captured, `0` or `1`, where it has one.
+    pub(crate) fn capture_setting(self) -> Option<&'static str> {
+        match self {
+            Self::Cuda { .. } => Some("enable_cuda_graph"),
+            Self::TensorRt { .. } => Some("trt_cuda_graph_enable"),
+            Self::WebGpu => Some("enableGraphCapture"),
+            _ => None,
+        }
+    }
+
+    /// Whether its kernels read an input of the transformer on the host. CUDA's attention does so with
+    /// the total length, by which it chooses how it starts: a captured graph starts it the same way
+    /// for ever.
+    pub(crate) fn reads_on_host(self, tensor: &str) -> bool {
+        matches!(self, Self::Cuda { .. }) && tensor == tensors::TOTAL_SEQUENCE_LENGTH
     }
 
     /// The name that ONNX Runtime has for it.

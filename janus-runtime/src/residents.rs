@@ -1,6 +1,7 @@
 //! Tensors that one run leaves for the next, such as a cache of keys and values.
 
 mod device;
+pub(crate) mod transfer;
 
 use half::{bf16, f16};
 use ort::memory::{Allocator, AllocatorType, MemoryInfo, MemoryType};
@@ -37,7 +38,7 @@ pub struct Span {
 
 /// Resident tensors in the memory of the provider that works on them. Several graphs may be bound to
 /// them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Residents {
     residents: Vec<Resident>,
     tensors: Vec<Floats>,

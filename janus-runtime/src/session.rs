@@ -8,7 +8,7 @@ use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBui
 
 use sha2::{Digest, Sha256};
 
-use crate::contract::GraphKind;
+use crate::contract::{GraphKind, tensors};
 use crate::error::{Error, Result};
 use crate::library::environment;
 use crate::manifest::GraphEntry;
@@ -41,6 +41,53 @@ impl SessionOptions {
             provider,
             ..Self::default()
         }
+    }
+
+    /// Whether steps of the transformer are captured once by the provider and replayed from then on, as its
+    /// own setting says: `enable_cuda_graph` of CUDA, `enableGraphCapture` of WebGPU.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ProviderSettingValue`] where the setting is neither `0` nor `1`.
+    pub fn captures(&self) -> Result<bool> {
+        let key = self.provider.capture_setting();
+        let setting = key.and_then(|key| self.settings.get_key_value(key));
+        match setting.map(|(key, value)| (key, value.as_str())) {
+            None | Some((_, "0")) => Ok(false),
+            Some((_, "1")) => Ok(true),
+            Some((key, value)) => Err(Error::ProviderSettingValue {
+                provider: self.provider,
+                key: key.clone(),
+                value: value.to_owned(),
+                expected: "0, 1".to_owned(),
+            }),
+        }
+    }
+
+    /// As these, for a graph. Only steps of the transformer are captured: what is replayed works on the
+    /// addresses that it was captured with, and the tensors of other graphs come and go.
+    fn for_graph(&self, graph: GraphKind, entry: &GraphEntry) -> Result<Self> {
+        let mut options = self.clone();
+        if self.captures()? {
+            let keeps_cache = || {
+                let has = |name| entry.inputs.iter().any(|spec| spec.name == name);
+                self.provider.memory().is_some() && has(tensors::SEQLENS_K)
+            };
+            match graph {
+                GraphKind::LanguageModel if keeps_cache() => {}
+                GraphKind::LanguageModel | GraphKind::LanguageModelBucket(_) => {
+                    return Err(Error::CannotCapture {
+                        graph,
+                        provider: self.provider,
+                    });
+                }
+                _ => {
+                    let key = self.provider.capture_setting();
+                    key.map(|key| options.settings.remove(key));
+                }
+            }
+        }
+        Ok(options)
     }
 
     /// As these, for a graph of these contents. CoreML finds what it compiled by the path of a graph,
@@ -131,6 +178,7 @@ fn builder(
     options: &SessionOptions,
 ) -> Result<SessionBuilder> {
     let provider = options.provider;
+    let options = &options.for_graph(graph, entry)?;
     let environment = environment()?;
     let dispatches = dispatches(options, entry)?;
     let mut builder =
@@ -172,6 +220,50 @@ fn configure(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::{Dim, ElementType, TensorSpec};
+
+    #[test]
+    fn only_steps_on_a_cache_of_the_device_are_captured() {
+        let with = |provider, key: &str, value: &str| SessionOptions {
+            settings: [(key.to_owned(), value.to_owned())].into(),
+            ..SessionOptions::on(provider)
+        };
+        let cuda = ExecutionProvider::Cuda { device: 0 };
+        let capture = with(cuda, "enable_cuda_graph", "1");
+        let in_place = GraphEntry {
+            inputs: vec![TensorSpec {
+                name: tensors::SEQLENS_K.to_owned(),
+                dtype: ElementType::I32,
+                shape: vec![Dim::Named("batch".to_owned())],
+            }],
+            ..GraphEntry::default()
+        };
+        let is_set = |options: &SessionOptions, kind, entry| {
+            let options = options.for_graph(kind, entry);
+            options.map(|it| it.captures()).and_then(|it| it)
+        };
+        assert!(is_set(&capture, GraphKind::LanguageModel, &in_place).unwrap());
+        assert!(!is_set(&capture, GraphKind::LmHead, &in_place).unwrap());
+        let outside = GraphEntry::default();
+        let refused = |options: &SessionOptions, entry| {
+            let found = is_set(options, GraphKind::LanguageModel, entry);
+            found.map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            refused(&capture, &outside).unwrap_err(),
+            "graph `language_model` cannot be captured: it works on no cache in the memory of `cuda:0`"
+        );
+        let tensorrt = ExecutionProvider::TensorRt { device: 0 };
+        let tensorrt = with(tensorrt, "trt_cuda_graph_enable", "1");
+        assert!(refused(&tensorrt, &in_place).is_err());
+        let off = with(cuda, "enable_cuda_graph", "0");
+        assert_eq!(refused(&off, &outside), Ok(false));
+        let unclear = with(cuda, "enable_cuda_graph", "true");
+        assert_eq!(
+            refused(&unclear, &in_place).unwrap_err(),
+            "`cuda:0` has no value `true` for `enable_cuda_graph`; there are 0, 1"
+        );
+    }
 
     #[test]
     fn what_coreml_compiles_is_kept_by_contents_and_settings() {

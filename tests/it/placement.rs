@@ -185,7 +185,7 @@ fn what_a_provider_lacks_is_told_with_its_reason() {
         ),
         (
             "webgpu",
-            "GroupQueryAttention: it computes steps after a prompt wrongly",
+            "GroupQueryAttention: it is wrong on subgroups of four lanes",
         ),
     ] {
         let (reasons, report) = reasons(provider);

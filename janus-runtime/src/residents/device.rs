@@ -15,26 +15,29 @@ use std::sync::{Mutex, PoisonError};
 use ort::editor::{Graph, Model, Node, ONNX_DOMAIN, Opset};
 use ort::memory::{Allocator, MemoryInfo};
 use ort::session::Session;
-use ort::value::{Outlet, Shape, SymbolicDimensions, Tensor, TensorElementType, ValueType};
+use ort::value::{
+    DynValue, Outlet, Shape, SymbolicDimensions, Tensor, TensorElementType, ValueType,
+};
 
-use super::{Float, Span};
+use super::{Float, Span, transfer};
 use crate::provider::ExecutionProvider;
 use crate::session;
 
-/// Opset of the graph.
+/// Opset of the graphs.
 const OPSET: u32 = 18;
 /// Axes of a resident tensor; elements along the last go together.
 const AXES: usize = 4;
 
-/// The graphs, by what they do, the device and the type that they are for; opening one takes as long as
+/// The graphs, by what they do, the device and the types that they are for; opening one takes as long as
 /// many runs.
 static SESSIONS: Mutex<BTreeMap<(Task, String, String), Session>> = Mutex::new(BTreeMap::new());
 
 /// What a graph is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Task {
+pub(super) enum Task {
     Fill,
     Copy,
+    Transfer,
 }
 
 /// Where the vectors along the last axis come from, and where they go, on the device that copies.
@@ -62,13 +65,19 @@ impl Places {
         let sources = coordinates(vectors(|span| span.from), from);
         let targets = coordinates(vectors(|span| span.to), to);
         let [sources, targets] = [host(&sources)?, host(&targets)?];
-        Ok(match provider.memory() {
-            // Once for all tensors, rather than with each.
-            Some((device, index)) => Self {
-                sources: sources.to(device.clone(), index)?,
-                targets: targets.to(device, index)?,
-            },
-            None => Self { sources, targets },
+        if provider.memory().is_none() {
+            return Ok(Self { sources, targets });
+        }
+        // Once for all tensors, rather than with each.
+        let mut sent = Vec::new();
+        let places = [sources.upcast_ref(), targets.upcast_ref()];
+        transfer::send(&places, &mut sent, provider)?;
+        let targets = sent.pop().map(DynValue::downcast);
+        let sources = sent.pop().map(DynValue::downcast);
+        let lost = || ort::Error::new("the graph gave nothing");
+        Ok(Self {
+            sources: sources.ok_or_else(lost)??,
+            targets: targets.ok_or_else(lost)??,
         })
     }
 }
@@ -80,10 +89,11 @@ pub(super) fn copy<T: Float>(
     places: &Places,
     provider: ExecutionProvider,
 ) -> ort::Result<()> {
+    let dtype = T::into_tensor_element_type();
     with_session(
-        Task::Copy,
-        T::into_tensor_element_type(),
+        (Task::Copy, dtype.to_string()),
         provider,
+        || copy_model(dtype),
         |session| {
             let mut io = session.create_binding()?;
             io.bind_input("from", from)?;
@@ -111,10 +121,11 @@ pub(super) fn zeros<T: Float>(
         .iter_mut()
         .zip(shape)
         .for_each(|(to, from)| *to = *from as i64);
+    let dtype = T::into_tensor_element_type();
     with_session(
-        Task::Fill,
-        T::into_tensor_element_type(),
+        (Task::Fill, dtype.to_string()),
         provider,
+        || fill_model(dtype),
         |session| {
             let mut io = session.create_binding()?;
             io.bind_input("zero", &zero)?;
@@ -128,52 +139,55 @@ pub(super) fn zeros<T: Float>(
     )
 }
 
-/// Uses the graph for a task, which is opened when it is first needed.
-fn with_session<R>(
-    task: Task,
-    dtype: TensorElementType,
+/// Uses the graph for a task with tensors of some types, which is opened when it is first needed.
+pub(super) fn with_session<R>(
+    (task, types): (Task, String),
     provider: ExecutionProvider,
+    model: impl FnOnce() -> ort::Result<Model>,
     run: impl FnOnce(&mut Session) -> ort::Result<R>,
 ) -> ort::Result<R> {
     let mut sessions = SESSIONS.lock().unwrap_or_else(PoisonError::into_inner);
-    let session = match sessions.entry((task, provider.to_string(), dtype.to_string())) {
+    let session = match sessions.entry((task, provider.to_string(), types)) {
         Entry::Occupied(opened) => opened.into_mut(),
-        Entry::Vacant(place) => place.insert(session::open_edited(model(task, dtype)?, provider)?),
+        Entry::Vacant(place) => place.insert(session::open_edited(model()?, provider)?),
     };
     run(session)
 }
 
-fn model(task: Task, dtype: TensorElementType) -> ort::Result<Model> {
+fn fill_model(dtype: TensorElementType) -> ort::Result<Model> {
+    let mut graph = Graph::new()?;
+    graph.set_inputs([
+        outlet("zero", dtype, &[1; AXES]),
+        outlet("shape", TensorElementType::Int64, &[AXES as i64]),
+    ])?;
+    graph.set_outputs([outlet("filled", dtype, &[-1; AXES])])?;
+    graph.add_node(node("Expand", &["zero", "shape"], "filled")?)?;
+    model(graph)
+}
+
+fn copy_model(dtype: TensorElementType) -> ort::Result<Model> {
     let any = [-1; AXES];
     let places = [-1, AXES as i64 - 1];
     let mut graph = Graph::new()?;
-    match task {
-        Task::Fill => {
-            graph.set_inputs([
-                outlet("zero", dtype, &[1; AXES]),
-                outlet("shape", TensorElementType::Int64, &[AXES as i64]),
-            ])?;
-            graph.set_outputs([outlet("filled", dtype, &any)])?;
-            graph.add_node(node("Expand", &["zero", "shape"], "filled")?)?;
-        }
-        Task::Copy => {
-            graph.set_inputs([
-                outlet("from", dtype, &any),
-                outlet("to", dtype, &any),
-                outlet("sources", TensorElementType::Int64, &places),
-                outlet("targets", TensorElementType::Int64, &places),
-            ])?;
-            graph.set_outputs([outlet("copied", dtype, &any)])?;
-            graph.add_node(node("GatherND", &["from", "sources"], "rows")?)?;
-            graph.add_node(node("ScatterND", &["to", "targets", "rows"], "copied")?)?;
-        }
-    }
+    graph.set_inputs([
+        outlet("from", dtype, &any),
+        outlet("to", dtype, &any),
+        outlet("sources", TensorElementType::Int64, &places),
+        outlet("targets", TensorElementType::Int64, &places),
+    ])?;
+    graph.set_outputs([outlet("copied", dtype, &any)])?;
+    graph.add_node(node("GatherND", &["from", "sources"], "rows")?)?;
+    graph.add_node(node("ScatterND", &["to", "targets", "rows"], "copied")?)?;
+    model(graph)
+}
+
+pub(super) fn model(graph: Graph) -> ort::Result<Model> {
     let mut model = Model::new([Opset::new(ONNX_DOMAIN, OPSET)?])?;
     model.set_graph(graph)?;
     Ok(model)
 }
 
-fn outlet(name: &str, ty: TensorElementType, extents: &[i64]) -> Outlet {
+pub(super) fn outlet(name: &str, ty: TensorElementType, extents: &[i64]) -> Outlet {
     let tensor = ValueType::Tensor {
         ty,
         shape: Shape::new(extents.iter().copied()),

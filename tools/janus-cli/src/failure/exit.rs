@@ -116,6 +116,7 @@ fn of_runtime(error: &janus_runtime::Error) -> Status {
         | E::SetUp { .. }
         | E::Fallback { .. }
         | E::NoRecord { .. }
+        | E::CannotCapture { .. }
         | E::WrongKernel { .. } => Status::System,
         E::Run { .. } | E::Tensor { .. } | E::Placement { .. } => Status::Bug,
         // The manifest, a graph, or a tensor that somebody handed over.

@@ -72,6 +72,10 @@ fn of_runtime(error: &janus_runtime::Error) -> Option<String> {
             "`janus convert CHECKPOINT OUT --target` writes graphs for a provider; \
              --allow-fallback runs these nodes on the CPU"
         }
+        E::CannotCapture { .. } => {
+            "only exports in ONNX Runtime's own operators can be captured, such as those of \
+             `janus convert CHECKPOINT OUT --target cuda --dtype fp16`"
+        }
         E::WrongKernel { .. } => "`janus convert CHECKPOINT OUT --target` writes graphs without it",
         E::FileSize { .. } | E::FileHash { .. } => {
             "the export is damaged: remove it, and convert the checkpoint again"
