@@ -1,5 +1,7 @@
 //! Keys and values of every position that the transformer has seen.
 
+use std::sync::{Mutex, PoisonError};
+
 use janus_runtime::manifest::{ElementType, LanguageConfig, Manifest};
 use janus_runtime::{
     Binding, ExecutionProvider, Graph, GraphKind, Resident, Residents, Span, tensors,
@@ -15,8 +17,9 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub struct KvCache {
     pub(crate) residents: Residents,
-    /// The graphs that have worked on it.
-    bindings: Vec<(GraphKind, Binding)>,
+    /// The graphs that have worked on it. The lock is never taken: whoever runs a graph has the cache to
+    /// itself, and others may read a cache that no graph works on any more.
+    bindings: Mutex<Vec<(GraphKind, Binding)>>,
     pub(crate) lengths: Vec<usize>,
     capacity: usize,
     pub(crate) kv_heads: usize,
@@ -82,7 +85,7 @@ impl KvCache {
             .collect();
         Ok(Self {
             residents: Residents::new(residents, storage.dtype, storage.provider)?,
-            bindings: Vec::new(),
+            bindings: Mutex::default(),
             lengths: vec![0; rows],
             capacity,
             kv_heads: config.num_kv_heads,
@@ -93,14 +96,21 @@ impl KvCache {
     /// The binding of a graph to this cache.
     pub(crate) fn bound_to(&mut self, graph: &Graph) -> Result<&mut Binding> {
         let kind = graph.kind();
-        let place = match self.bindings.iter().position(|(bound, _)| *bound == kind) {
+        let bindings = self.bindings.get_mut();
+        let bindings = bindings.unwrap_or_else(PoisonError::into_inner);
+        let place = match bindings.iter().position(|(bound, _)| *bound == kind) {
             Some(place) => place,
             None => {
-                self.bindings.push((kind, graph.bind(&mut self.residents)?));
-                self.bindings.len() - 1
+                bindings.push((kind, graph.bind(&mut self.residents)?));
+                bindings.len() - 1
             }
         };
-        Ok(&mut self.bindings[place].1)
+        Ok(&mut bindings[place].1)
+    }
+
+    /// Lets go of what graphs have kept here for their next run: none will come.
+    pub(crate) fn unbind(&mut self) {
+        self.bindings = Mutex::default();
     }
 
     /// Number of sequences.
