@@ -1,5 +1,7 @@
 //! Keys and values of every position that the transformer has seen.
 
+use std::sync::{Mutex, PoisonError};
+
 use janus_runtime::manifest::{ElementType, LanguageConfig, Manifest};
 use janus_runtime::{
     Binding, ExecutionProvider, Graph, GraphKind, Resident, Residents, Span, tensors,
@@ -16,8 +18,10 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub struct KvCache {
     pub(crate) residents: Residents,
-    /// The graphs that have worked on it, and as the captured graph of which number.
-    bindings: Vec<(GraphKind, Option<u16>, Binding)>,
+    /// The graphs that have worked on it, and as the captured graph of which number. The lock is never taken:
+    /// whoever runs a graph has the cache to itself, and others may read a cache that no graph works on any
+    /// more.
+    bindings: Mutex<Vec<(GraphKind, Option<u16>, Binding)>>,
     /// The captured graph of its steps.
     graph: Option<u16>,
     /// Where its memory came from, if its steps may be captured.
@@ -36,7 +40,9 @@ impl Drop for KvCache {
                 capacity: self.capacity,
                 graph,
                 residents: std::mem::take(&mut self.residents),
-                bindings: std::mem::take(&mut self.bindings),
+                bindings: std::mem::take(&mut self.bindings)
+                    .into_inner()
+                    .unwrap_or_else(PoisonError::into_inner),
             });
         }
     }
@@ -101,7 +107,7 @@ impl KvCache {
             .collect();
         Ok(Self {
             residents: Residents::new(residents, storage.dtype, storage.provider)?,
-            bindings: Vec::new(),
+            bindings: Mutex::default(),
             graph: None,
             captures: None,
             lengths: vec![0; rows],
@@ -123,7 +129,7 @@ impl KvCache {
         let mut cache = match captures.take(rows, capacity) {
             Some(free) => Self {
                 residents: free.residents,
-                bindings: free.bindings,
+                bindings: Mutex::new(free.bindings),
                 graph: Some(free.graph),
                 captures: None,
                 lengths: vec![0; rows],
@@ -152,16 +158,23 @@ impl KvCache {
         captured: Option<u16>,
     ) -> Result<&mut Binding> {
         let which = (graph.kind(), captured);
-        let mut bound = self.bindings.iter();
+        let bindings = self.bindings.get_mut();
+        let bindings = bindings.unwrap_or_else(PoisonError::into_inner);
+        let mut bound = bindings.iter();
         let place = match bound.position(|(kind, number, _)| (*kind, *number) == which) {
             Some(place) => place,
             None => {
                 let binding = graph.bind(&mut self.residents, captured)?;
-                self.bindings.push((which.0, which.1, binding));
-                self.bindings.len() - 1
+                bindings.push((which.0, which.1, binding));
+                bindings.len() - 1
             }
         };
-        Ok(&mut self.bindings[place].2)
+        Ok(&mut bindings[place].2)
+    }
+
+    /// Lets go of what graphs have kept here for their next run: none will come.
+    pub(crate) fn unbind(&mut self) {
+        self.bindings = Mutex::default();
     }
 
     /// Number of sequences.

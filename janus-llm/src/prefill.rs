@@ -1,5 +1,7 @@
 //! A prompt on its way into a cache, piece by piece.
 
+use std::sync::Arc;
+
 use crate::embeddings::Embeddings;
 use crate::error::Result;
 use crate::kv_cache::KvCache;
@@ -38,7 +40,8 @@ pub(crate) const MANY: usize = 256;
 #[derive(Debug)]
 pub struct Prefill {
     prompt: Embeddings,
-    cache: KvCache,
+    /// Nobody else's until it is complete; then remembered prompts have it too.
+    cache: Arc<KvCache>,
     /// Whether the graph for many positions runs it.
     many: bool,
 }
@@ -73,22 +76,28 @@ impl Prefill {
     pub fn cache(&self) -> &KvCache {
         &self.cache
     }
-
-    /// Keys and values of the prompt, one row.
-    pub fn into_cache(self) -> KvCache {
-        self.cache
-    }
 }
 
 impl LanguageModel {
     /// Begins with a prompt of one row. What it has in common with the beginning of a recent one
-    /// is in the cache at once.
+    /// is in the cache at once; the cache of a recent one that it equals is its own, without a copy.
     pub fn prefill(&mut self, prompt: Embeddings) -> Result<Prefill> {
-        let mut cache = self.prompt_cache(prompt.positions().max(1))?;
         let many = self.transformer.has_prefill() && prompt.positions() >= self.many;
-        if let Some((known, shared)) = self.prefixes.longest(&prompt, many) {
-            cache.copy_positions(0, known, 0, shared)?;
-        }
+        let known = self.prefixes.longest(&prompt, many);
+        let cache = match known {
+            Some((known, shared))
+                if [shared] == known.lengths() && shared == prompt.positions() =>
+            {
+                known
+            }
+            known => {
+                let mut cache = self.prompt_cache(prompt.positions().max(1))?;
+                if let Some((known, shared)) = known {
+                    cache.copy_positions(0, &known, 0, shared)?;
+                }
+                Arc::new(cache)
+            }
+        };
         Ok(Prefill {
             prompt,
             cache,
@@ -113,17 +122,20 @@ impl LanguageModel {
         if piece == 0 {
             return Ok(());
         }
-        let (done, total) = (prefill.done(), prefill.total());
+        let done = prefill.done();
         let embeds = prefill.prompt.slice(done..done + piece);
+        let cache = Arc::get_mut(&mut prefill.cache).expect("a cache that nobody else has yet");
         match prefill.many {
-            true => self.forward_wide(&embeds, &mut prefill.cache)?,
-            false => self.forward(&embeds, &mut prefill.cache)?,
+            true => self.forward_wide(&embeds, cache)?,
+            false => self.forward(&embeds, cache)?,
         };
-        if prefill.is_complete() && Prefixes::has_room_for(total) {
-            let mut copy = self.prompt_cache(total)?;
-            copy.copy_row(0, &prefill.cache, 0)?;
-            self.prefixes
-                .remember(prefill.prompt.clone(), copy, prefill.many);
+        if cache.lengths()[0] < prefill.prompt.positions() {
+            return Ok(());
+        }
+        cache.unbind();
+        if Prefixes::has_room_for(prefill.total()) {
+            let (prompt, cache) = (prefill.prompt.clone(), Arc::clone(&prefill.cache));
+            self.prefixes.remember(prompt, cache, prefill.many);
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! is asked about again.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use ndarray::Axis;
 
@@ -21,7 +22,7 @@ pub(crate) struct Prefixes {
 #[derive(Debug)]
 struct Known {
     prompt: Embeddings,
-    cache: KvCache,
+    cache: Arc<KvCache>,
     /// Whether the transformer's form for many positions ran it. The forms round differently: what
     /// comes of a prompt should not depend on who else asked what before.
     many: bool,
@@ -30,7 +31,11 @@ struct Known {
 impl Prefixes {
     /// The prompt remembered from this form of the transformer that shares the most first positions
     /// with `prompt`, and how many.
-    pub(crate) fn longest(&mut self, prompt: &Embeddings, many: bool) -> Option<(&KvCache, usize)> {
+    pub(crate) fn longest(
+        &mut self,
+        prompt: &Embeddings,
+        many: bool,
+    ) -> Option<(Arc<KvCache>, usize)> {
         let shared = self.prompts.iter().map(|known| match known.many == many {
             true => shared(&known.prompt, prompt),
             false => 0,
@@ -40,9 +45,9 @@ impl Prefixes {
             return None;
         }
         let found = self.prompts.remove(place)?;
+        let cache = Arc::clone(&found.cache);
         self.prompts.push_front(found);
-        let known = self.prompts.front()?;
-        Some((&known.cache, shared))
+        Some((cache, shared))
     }
 
     /// Whether a prompt of so many positions is ever remembered.
@@ -52,7 +57,7 @@ impl Prefixes {
 
     /// Remembers a prompt of one row with its keys and values. What it continues is forgotten, and
     /// then the oldest, until there is room.
-    pub(crate) fn remember(&mut self, prompt: Embeddings, cache: KvCache, many: bool) {
+    pub(crate) fn remember(&mut self, prompt: Embeddings, cache: Arc<KvCache>, many: bool) {
         let positions = prompt.positions();
         self.prompts.retain(|known| {
             known.many != many || shared(&known.prompt, &prompt) < known.prompt.positions()

@@ -159,8 +159,9 @@ impl Sampler {
 
     /// The winner among tokens and their scores.
     fn race(&self, entrants: impl Iterator<Item = (u32, f32)> + Clone, scale: f64) -> u32 {
-        // Numbers lie between these, so that most tokens need no logarithm: who trails the
-        // favourite by more than the difference cannot win.
+        // Numbers lie between these: who trails the favourite by more than the difference cannot
+        // win, whatever is drawn. Nor can who trails the best by more than its own number may be;
+        // so most tokens need no logarithm.
         const LEAST: f64 = -3.2;
         const MOST: f64 = 22.9;
         let favourite = entrants.clone().map(|(_, score)| score);
@@ -169,7 +170,7 @@ impl Sampler {
         let mut best = (0, f64::NEG_INFINITY);
         for (token, score) in entrants {
             let score = f64::from(score) * scale;
-            if score + MOST < best.1.max(floor) {
+            if score + MOST < floor || score + self.gumbel_at_most(token) < best.1 {
                 continue;
             }
             let sum = score + self.gumbel(token);
@@ -180,15 +181,25 @@ impl Sampler {
         best.0
     }
 
+    fn word(&self, token: u32) -> u32 {
+        let at = 4 * token as usize;
+        self.words[at..at + 4]
+            .try_into()
+            .map_or(0, u32::from_le_bytes)
+    }
+
     /// A number of the standard Gumbel distribution, −3.2 to 22.9.
     fn gumbel(&self, token: u32) -> f64 {
-        let at = 4 * token as usize;
-        let word = self.words[at..at + 4]
-            .try_into()
-            .map_or(0, u32::from_le_bytes);
         // The middle of one of 2³² equal parts of the unit interval.
-        let uniform = (f64::from(word) + 0.5) / 4_294_967_296.0;
+        let uniform = (f64::from(self.word(token)) + 0.5) / 4_294_967_296.0;
         -(-uniform.ln()).ln()
+    }
+
+    /// A bound of the token's number, which takes no logarithm: as −ln u is 1 − u at least, the number
+    /// is −ln(1 − u) at most, and 1 − u is above the power of two that its leading bit stands for.
+    fn gumbel_at_most(&self, token: u32) -> f64 {
+        let leading = (!self.word(token)).leading_zeros();
+        f64::from(leading + 1) * std::f64::consts::LN_2
     }
 }
 

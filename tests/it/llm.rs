@@ -1,7 +1,7 @@
 //! The language model's cache and batches: what is cached equals what is computed anew, and
 //! company changes nothing.
 
-use janus_llm::{Embeddings, Error, KvCache, LanguageModel};
+use janus_llm::{Embeddings, Error, KvCache, LanguageModel, Prefill};
 use janus_runtime::manifest::DType;
 use janus_runtime::{ImageToken, ModelDir, SessionOptions, TokenId};
 use janus_tests::{assert_close, load_library, tiny_model};
@@ -193,13 +193,13 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
     );
 }
 
-fn run(llm: &mut LanguageModel, prompt: &Embeddings) -> (KvCache, usize) {
+fn run(llm: &mut LanguageModel, prompt: &Embeddings) -> (Prefill, usize) {
     let mut prefill = llm.prefill(prompt.clone()).unwrap();
     let at_once = prefill.done();
     while !prefill.is_complete() {
         llm.advance(&mut prefill).unwrap();
     }
-    (prefill.into_cache(), at_once)
+    (prefill, at_once)
 }
 
 /// The hidden state of one more position after a cache.
@@ -220,15 +220,15 @@ fn what_prompts_begin_with_is_remembered() {
     let other = llm.embed_text(&other).unwrap();
 
     assert_eq!(run(&mut llm, &first).1, 0, "nothing is known yet");
-    let (cache, at_once) = run(&mut llm, &other);
+    let (known, at_once) = run(&mut llm, &other);
     assert_eq!(at_once, 20, "as much as both have in common");
     assert_eq!(run(&mut llm, &first).1, 30, "the first is still known");
     assert_eq!(run(&mut llm, &other.slice(0..35)).1, 35);
 
     let (cold, at_once) = run(&mut tiny(), &other);
     assert_eq!(at_once, 0);
-    let warm = next(&mut llm, &cache);
-    let cold = next(&mut llm, &cold);
+    let warm = next(&mut llm, known.cache());
+    let cold = next(&mut llm, cold.cache());
     assert_close(
         "after a remembered prefix",
         warm.view(),
@@ -271,7 +271,7 @@ fn steps_of_quantised_models_have_a_form_for_many_rows() {
     let step = llm.embed_text_rows(&ids(5, ROWS as u32)).unwrap();
     let caches = |llm: &LanguageModel, rows| {
         let mut cache = llm.new_cache(rows, 41).unwrap();
-        (0..rows).for_each(|row| cache.copy_row(row, &prefix, 0).unwrap());
+        (0..rows).for_each(|row| cache.copy_row(row, prefix.cache(), 0).unwrap());
         cache
     };
     let mut cache = caches(&llm, ROWS);
@@ -299,16 +299,16 @@ fn prompts_of_quantised_models_have_a_graph_of_their_own() {
     let expected = {
         let mut llm = tiny();
         let prompt = llm.embed_text(&ids(4, 40)).unwrap();
-        let (cache, _) = run(&mut llm, &prompt);
-        next(&mut llm, &cache)
+        let (known, _) = run(&mut llm, &prompt);
+        next(&mut llm, known.cache())
     };
     let model = ModelDir::open(tiny_model("released", DType::Q8)).unwrap();
     for threshold in [usize::MAX, 2] {
         let mut llm = LanguageModel::open(&model, &SessionOptions::default()).unwrap();
         llm.set_prefill_threshold(threshold);
         let prompt = llm.embed_text(&ids(4, 40)).unwrap();
-        let (cache, _) = run(&mut llm, &prompt);
-        let found = next(&mut llm, &cache);
+        let (known, _) = run(&mut llm, &prompt);
+        let found = next(&mut llm, known.cache());
         let what = format!("from {threshold} positions");
         assert_close(&what, found.view(), expected.view(), 5e-2);
     }

@@ -87,6 +87,7 @@ pub(crate) async fn answer(app: &App, request: ChatRequest) -> Result<Response, 
         params,
         answers,
         stops,
+        streamed: request.stream == Some(true),
     };
     let updates = app.engine.answer(task, ticket)?;
     let options = request.stream_options;

@@ -45,6 +45,10 @@ pub(super) struct Answer {
     text: AnswerText,
     stop: StopFinder,
     tokens: usize,
+    /// Text that was not told yet.
+    untold: String,
+    /// Whether text is told as it comes. Whoever waits for all of it is not woken for every token.
+    streamed: bool,
     /// Whether its end was told.
     ended: bool,
 }
@@ -90,9 +94,11 @@ impl Client {
         answer.tokens += 1;
         let piece = answer.text.push(&janus.tokenizer, token)?;
         let (text, stopped) = answer.stop.push(&piece);
-        send_piece(updates, index, text);
+        answer.untold.push_str(&text);
         if stopped {
             answer.end(index, FinishReason::Stop, updates);
+        } else if answer.streamed {
+            answer.send_piece(index, updates);
         }
         Ok(stopped)
     }
@@ -144,27 +150,37 @@ impl Client {
         };
         let answer = &mut answers[index];
         let rest = answer.text.finish(&janus.tokenizer)?;
-        let (mut text, stopped) = answer.stop.push(&rest);
+        let (text, stopped) = answer.stop.push(&rest);
+        answer.untold.push_str(&text);
         if !stopped {
-            text.push_str(&answer.stop.finish());
+            answer.untold.push_str(&answer.stop.finish());
         }
-        send_piece(updates, index, text);
         answer.end(index, reason, updates);
         Ok(true)
     }
 }
 
 impl Answer {
-    pub(super) fn new(stops: Vec<String>) -> Self {
+    pub(super) fn new(stops: Vec<String>, streamed: bool) -> Self {
         Self {
             text: AnswerText::default(),
             stop: StopFinder::new(stops),
             tokens: 0,
+            untold: String::new(),
+            streamed,
             ended: false,
         }
     }
 
+    fn send_piece(&mut self, index: usize, updates: &UnboundedSender<TextUpdate>) {
+        if !self.untold.is_empty() {
+            let text = std::mem::take(&mut self.untold);
+            let _ = updates.send(TextUpdate::Piece { index, text });
+        }
+    }
+
     fn end(&mut self, index: usize, reason: FinishReason, updates: &UnboundedSender<TextUpdate>) {
+        self.send_piece(index, updates);
         self.ended = true;
         let tokens = self.tokens;
         let _ = updates.send(TextUpdate::Finished {
@@ -172,12 +188,6 @@ impl Answer {
             reason,
             tokens,
         });
-    }
-}
-
-fn send_piece(updates: &UnboundedSender<TextUpdate>, index: usize, text: String) {
-    if !text.is_empty() {
-        let _ = updates.send(TextUpdate::Piece { index, text });
     }
 }
 

@@ -49,6 +49,8 @@ pub(crate) struct TextTask {
     pub(crate) params: TextParams,
     pub(crate) answers: usize,
     pub(crate) stops: Vec<String>,
+    /// Whether text is told as it comes, or each answer at its end.
+    pub(crate) streamed: bool,
 }
 
 /// Pictures of a prompt.

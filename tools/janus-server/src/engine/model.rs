@@ -154,7 +154,7 @@ impl Model {
         let ids = self.scheduler.submit(request)?;
         self.metrics.prompt_tokens.add(prompt_tokens);
         let _ = updates.send(TextUpdate::Begun { prompt_tokens });
-        let answers = vec![Answer::new(task.stops); ids.len()];
+        let answers = vec![Answer::new(task.stops, task.streamed); ids.len()];
         self.add(ids, Output::Text(answers, updates.clone()), ticket);
         Ok(())
     }
