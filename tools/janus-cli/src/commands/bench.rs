@@ -30,9 +30,9 @@ Examples:
 Times are medians of a run, with the tenth and the ninetieth percentile. Each case is run once before
 its runs count, so files are in memory by then. Bytes are those of the weights, and of the keys and
 values, that a step has to read; `of reads` is their rate by the rate at which as many threads read a
-buffer that no cache holds, at best: a small model's weights stay in the caches, and exceed it. A
-whole picture is reckoned from its prompt, a step of its own and the decoder to pixels, unless --full
-draws one. What does not belong to how the model draws is left out.
+buffer that no cache holds, right before and after: a small model's weights stay in the caches, and
+exceed it. A whole picture is reckoned from its prompt, a step of its own and the decoder to pixels,
+unless --full draws one. What does not belong to how the model draws is left out.
 
 A comparison measures MODEL and the other side in turns, pair by pair, in changing order; ratios are
 the other side's time by that of MODEL. The other side has a process of its own, so that threads and
