@@ -299,6 +299,26 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_runs_read_is_set_beside_what_was_read_around_them() {
+        let timed = |bytes| {
+            let cost = Cost {
+                bytes,
+                ..Cost::default()
+            };
+            Case::new(Stage::Vq, "only", "only", cost).timed.remove(0)
+        };
+        // 100 bytes a second where memory gave as much, and 50 where it gave 75 in the mean.
+        let share = |bytes, rates: &[f64]| {
+            let measured = Measurement::new(timed(bytes), &[1.0, 2.0], rates);
+            measured.bandwidth_share
+        };
+        let found = share(Some(100), &[100.0, 100.0, 50.0]).unwrap();
+        assert!((found - (1.0 + 50.0 / 75.0) / 2.0).abs() < 1e-12, "{found}");
+        assert_eq!(share(Some(100), &[]), None);
+        assert_eq!(share(None, &[100.0, 100.0, 50.0]), None);
+    }
+
+    #[test]
     fn a_long_case_has_a_single_run() {
         let mut script = Script::new(&[100.0]);
         script.long = true;
