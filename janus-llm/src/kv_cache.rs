@@ -105,8 +105,14 @@ impl KvCache {
                 shape: shape.clone(),
             })
             .collect();
-        Ok(Self {
-            residents: Residents::new(residents, storage.dtype, storage.provider)?,
+        let residents = Residents::new(residents, storage.dtype, storage.provider)?;
+        Ok(Self::empty(config, residents, rows, capacity))
+    }
+
+    /// An empty cache in memory of its size.
+    fn empty(config: &LanguageConfig, residents: Residents, rows: usize, capacity: usize) -> Self {
+        Self {
+            residents,
             bindings: Mutex::default(),
             graph: None,
             captures: None,
@@ -114,7 +120,7 @@ impl KvCache {
             capacity,
             kv_heads: config.num_kv_heads,
             head_dim: config.head_dim,
-        })
+        }
     }
 
     /// As [`KvCache::new`], with steps that are captured as far as there is room for it.
@@ -127,16 +133,12 @@ impl KvCache {
     ) -> Result<Self> {
         let capacity = Captures::capacity(capacity, config.context_length);
         let mut cache = match captures.take(rows, capacity) {
-            Some(free) => Self {
-                residents: free.residents,
-                bindings: Mutex::new(free.bindings),
-                graph: Some(free.graph),
-                captures: None,
-                lengths: vec![0; rows],
-                capacity,
-                kv_heads: config.num_kv_heads,
-                head_dim: config.head_dim,
-            },
+            Some(free) => {
+                let mut cache = Self::empty(config, free.residents, rows, capacity);
+                cache.bindings = Mutex::new(free.bindings);
+                cache.graph = Some(free.graph);
+                cache
+            }
             None => Self::new(config, storage, rows, capacity)?,
         };
         cache.captures = Some(captures.clone());

@@ -122,18 +122,18 @@ impl LanguageModel {
         if piece == 0 {
             return Ok(());
         }
-        let done = prefill.done();
+        let (done, total) = (prefill.done(), prefill.total());
         let embeds = prefill.prompt.slice(done..done + piece);
         let cache = Arc::get_mut(&mut prefill.cache).expect("a cache that nobody else has yet");
         match prefill.many {
             true => self.forward_wide(&embeds, cache)?,
             false => self.forward(&embeds, cache)?,
         };
-        if cache.lengths()[0] < prefill.prompt.positions() {
+        if done + piece < total {
             return Ok(());
         }
         cache.unbind();
-        if Prefixes::has_room_for(prefill.total()) {
+        if Prefixes::has_room_for(total) {
             let (prompt, cache) = (prefill.prompt.clone(), Arc::clone(&prefill.cache));
             self.prefixes.remember(prompt, cache, prefill.many);
         }

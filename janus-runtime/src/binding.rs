@@ -8,7 +8,7 @@ use ort::session::IoBinding;
 use ort::value::{DynTensorRef, PrimitiveTensorElementType, Tensor};
 
 use self::capture::Capture;
-pub(crate) use self::capture::run_options;
+pub(crate) use self::capture::RunSettings;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::manifest::{Dim, TensorSpec};
@@ -42,12 +42,14 @@ impl Graph {
         let mut io = io.map_err(|e| setup("binding", e))?;
         let bound = residents.bind(&mut io);
         bound.map_err(|(name, source)| setup(&name, source))?;
+        let capture = captured.map(|number| Capture::new(number, self.provider()));
+        let capture = capture.transpose();
         Ok(Binding {
             io,
             on_host: self.provider() == ExecutionProvider::Cpu,
             inputs: Vec::new(),
             output: None,
-            capture: captured.map(|number| Capture::new(number, self.provider())),
+            capture: capture.map_err(|e| setup("binding", e))?,
         })
     }
 
@@ -154,13 +156,13 @@ impl Binding {
     fn run(&mut self, graph: &mut Graph) -> ort::Result<()> {
         let Some(capture) = &mut self.capture else {
             let session = &mut graph.session;
-            session.run_binding_with_options(&self.io, &run_options(None)?)?;
+            session.run_binding_with_options(&self.io, &graph.uncaptured.0)?;
             return Ok(());
         };
         let (name, output) = self.output.as_mut().expect("an output that was prepared");
         capture.send(&mut self.io, &self.inputs, (name, &output.tensor))?;
         let session = &mut graph.session;
-        session.run_binding_with_options(&self.io, &capture.run()?)?;
+        session.run_binding_with_options(&self.io, &capture.settings.0)?;
         capture.fetch(&mut output.tensor)
     }
 

@@ -7,7 +7,7 @@ use half::{bf16, f16};
 use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::{DynValue, Tensor, TensorElementType, TensorRef, ValueType};
 
-use crate::binding::run_options;
+use crate::binding::RunSettings;
 use crate::contract::GraphKind;
 use crate::error::{Error, Result};
 use crate::manifest::{Dim, ElementType, GraphEntry, TensorSpec};
@@ -25,6 +25,8 @@ pub struct Graph {
     placement: Placement,
     /// Whether its steps are captured.
     captures: bool,
+    /// Of runs that are not captured.
+    pub(crate) uncaptured: RunSettings,
     pub(crate) session: Session,
 }
 
@@ -58,6 +60,11 @@ impl Graph {
             provider: options.provider,
             placement,
             captures: kind == GraphKind::LanguageModel && options.captures()?,
+            uncaptured: RunSettings::of(None).map_err(|source| Error::SetUp {
+                graph: kind,
+                provider: options.provider,
+                source,
+            })?,
             session,
         })
     }
@@ -161,13 +168,11 @@ impl Graph {
             values.push(((*name).to_owned(), value));
         }
         let kind = self.kind;
-        let failed = |source| Error::Run {
+        let outputs = self.session.run_with_options(values, &self.uncaptured.0);
+        let outputs = outputs.map_err(|source| Error::Run {
             graph: kind,
             source,
-        };
-        let options = run_options(None).map_err(failed)?;
-        let outputs = self.session.run_with_options(values, &options);
-        let outputs = outputs.map_err(failed)?;
+        })?;
         collect(kind, &outputs)
     }
 

@@ -82,8 +82,9 @@ impl SessionOptions {
                     });
                 }
                 _ => {
-                    let key = self.provider.capture_setting();
-                    key.map(|key| options.settings.remove(key));
+                    if let Some(key) = self.provider.capture_setting() {
+                        options.settings.remove(key);
+                    }
                 }
             }
         }

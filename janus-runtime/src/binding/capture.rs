@@ -1,5 +1,7 @@
 //! The tensors of a run that is captured: in the provider's memory, and nowhere else from then on.
 
+use std::fmt;
+
 use ort::session::{IoBinding, RunOptions};
 use ort::value::{DynValue, Tensor};
 
@@ -12,14 +14,25 @@ const GRAPH_ID: &str = "gpu_graph_id";
 /// The name of none: the run is not captured, and nothing is replayed.
 const NONE: &str = "-1";
 
-/// The options of a run that is captured as the graph of a number, or not.
-pub(crate) fn run_options(graph: Option<u16>) -> ort::Result<RunOptions> {
-    let mut options = RunOptions::new()?;
-    match graph {
-        Some(graph) => options.set(GRAPH_ID, graph.to_string())?,
-        None => options.set(GRAPH_ID, NONE)?,
+/// The options of runs that are captured as one graph, or not at all; made once, as runs are many.
+pub(crate) struct RunSettings(pub(crate) RunOptions);
+
+impl RunSettings {
+    /// Those of the captured graph of a number, or of none.
+    pub(crate) fn of(graph: Option<u16>) -> ort::Result<Self> {
+        let mut options = RunOptions::new()?;
+        match graph {
+            Some(graph) => options.set(GRAPH_ID, graph.to_string())?,
+            None => options.set(GRAPH_ID, NONE)?,
+        }
+        Ok(Self(options))
     }
-    Ok(options)
+}
+
+impl fmt::Debug for RunSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunSettings").finish_non_exhaustive()
+    }
 }
 
 /// The tensors that a captured graph reads its inputs from and writes its output to.
@@ -28,25 +41,21 @@ pub(crate) fn run_options(graph: Option<u16>) -> ort::Result<RunOptions> {
 /// copied to these before a run, and back after it.
 #[derive(Debug)]
 pub(super) struct Capture {
-    graph: u16,
+    /// Of its runs.
+    pub(super) settings: RunSettings,
     provider: ExecutionProvider,
     inputs: Vec<DynValue>,
     output: Vec<DynValue>,
 }
 
 impl Capture {
-    pub(super) fn new(graph: u16, provider: ExecutionProvider) -> Self {
-        Self {
-            graph,
+    pub(super) fn new(graph: u16, provider: ExecutionProvider) -> ort::Result<Self> {
+        Ok(Self {
+            settings: RunSettings::of(Some(graph))?,
             provider,
             inputs: Vec::new(),
             output: Vec::new(),
-        }
-    }
-
-    /// The options of its runs.
-    pub(super) fn run(&self) -> ort::Result<RunOptions> {
-        run_options(Some(self.graph))
+        })
     }
 
     /// Carries the inputs to the device. Before the first run they are bound there, as is the output;

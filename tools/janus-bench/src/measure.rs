@@ -168,11 +168,10 @@ fn measure_stage(
         if !case.long {
             subject.run(i)?;
         }
-        let reads = !case.long && case.timed.iter().any(|timed| timed.cost.bytes.is_some());
         let mut read = || {
+            let reader = reader.as_deref_mut();
             reader
-                .as_deref_mut()
-                .filter(|_| reads)
+                .filter(|_| case.reads_memory())
                 .map(MemoryReader::read)
         };
         let begun = Instant::now();

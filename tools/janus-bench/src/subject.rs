@@ -73,6 +73,11 @@ impl Case {
         self
     }
 
+    /// Whether memory is read around its runs: it is not long, and it is known what they read.
+    pub fn reads_memory(&self) -> bool {
+        !self.long && self.timed.iter().any(|timed| timed.cost.bytes.is_some())
+    }
+
     /// The name of the whole.
     pub fn name(&self) -> &str {
         &self.timed[0].name

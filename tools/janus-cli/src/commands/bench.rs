@@ -147,9 +147,8 @@ fn report(args: &Args, context: &Context) -> anyhow::Result<Report> {
 
 /// Whether anything is measured whose bytes come from this machine's memory.
 fn reads_memory(subject: &impl Subject, stages: &[Stage], context: &Context) -> bool {
-    let cases = stages.iter().flat_map(|&stage| subject.cases(stage));
-    let mut timed = cases.flat_map(|case| case.timed);
-    context.global.on == ExecutionProvider::Cpu && timed.any(|timed| timed.cost.bytes.is_some())
+    let mut cases = stages.iter().flat_map(|&stage| subject.cases(stage));
+    context.global.on == ExecutionProvider::Cpu && cases.any(|case| case.reads_memory())
 }
 
 fn comparison(args: &Args, context: &Context) -> anyhow::Result<Comparison> {

@@ -87,6 +87,13 @@ fn answers(folder: &Folder) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// The tiny Janus for a target, as `tiny`.
+fn tiny(folder: &Folder, target: &str) {
+    let released = janus_tests::data("janus-tiny/released");
+    let released = released.to_str().unwrap();
+    folder.said(["convert", released, "tiny", "--target", target]);
+}
+
 /// Every node is there, by the table and by the library's record, and the numbers are the official code's.
 /// Where there is no driver that Dawn takes, the error says so.
 #[test]
@@ -94,9 +101,7 @@ fn webgpu_computes_what_the_official_code_does() {
     let folder = folder();
     let library = webgpu();
     let on = ["--on", "webgpu", "--runtime-library", &library, "--json"];
-    let released = janus_tests::data("janus-tiny/released");
-    let released = released.to_str().unwrap();
-    folder.said(["convert", released, "tiny", "--target", "webgpu"]);
+    tiny(&folder, "webgpu");
     let opened = folder.run(["doctor", "tiny"].iter().chain(&on));
     if opened.code == SYSTEM {
         assert!(
@@ -130,9 +135,7 @@ fn replays(log: &str) -> BTreeMap<String, usize> {
 fn captured_steps_are_replayed_and_give_the_same() {
     let folder = folder();
     let library = newer();
-    let released = janus_tests::data("janus-tiny/released");
-    let released = released.to_str().unwrap();
-    folder.said(["convert", released, "tiny", "--target", "cpu"]);
+    tiny(&folder, "cpu");
     let lines = "what is this?\nand now?\n/draw a red circle\nso?\n";
     let talk = |captured: &str| {
         let chat = ["chat", "tiny", "--max-tokens", "6", "--on", "webgpu"];
@@ -167,9 +170,7 @@ fn captured_steps_are_replayed_and_give_the_same() {
 fn what_cannot_be_captured_is_refused() {
     let folder = folder();
     let library = webgpu();
-    let released = janus_tests::data("janus-tiny/released");
-    let released = released.to_str().unwrap();
-    folder.said(["convert", released, "tiny", "--target", "webgpu"]);
+    tiny(&folder, "webgpu");
     for (setting, code, message) in [
         ("enableGraphCapture=1", SYSTEM, "cannot be captured"),
         ("enableGraphCapture=true", MALFORMED, "there are 0, 1"),
